@@ -1,0 +1,1 @@
+"""Bootcart: a bare-metal provisioning appliance for one host and one operator."""

@@ -1,0 +1,1 @@
+"""The operator-facing REST API and event stream."""

@@ -1,0 +1,109 @@
+"""What the API asks of the engine; serve.py joins these to the services and the store.
+
+Synchronous calls are made from worker threads and may block; they raise BootcartError for what an operator can mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from app.model.bootenv import BootEnv
+from app.model.engine import Command, EngineInfo, Interface, Service
+from app.model.event import Event, EventDraft
+from app.model.fields import Model
+from app.model.machine import Machine
+from app.model.query import Page, Query
+from app.model.timeline import Timeline
+
+
+class CommandsPort(Protocol):
+    """The command layer: reads of every stored noun, and every mutation with its actor.
+
+    Nouns: machines, subnets, reservations, leases, bootenvs, prefs. Each mutation leaves one record in the command log.
+    """
+
+    def listing(self, noun: str) -> Sequence[Model]: ...
+
+    def resolve(self, noun: str, key: str) -> Model:
+        """The object with this id, name or `Index:value`. Raises NotFoundError."""
+        ...
+
+    def create(self, actor: str, noun: str, body: Mapping[str, Any]) -> Model: ...
+
+    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any]) -> Model: ...
+
+    def delete(self, actor: str, noun: str, key: str) -> object: ...
+
+    def assign(self, actor: str, key: str, bootenv: str) -> Machine: ...
+
+    def set_reboot(self, actor: str, key: str) -> Machine:
+        """Tell the machine's agent to reboot at its next heartbeat. Raises ConflictError when none heartbeats."""
+        ...
+
+    def hold(self, actor: str, on: bool) -> None:
+        """Turn the switch over everything: while it is on, no boot service answers anyone."""
+        ...
+
+    def commands(self, limit: int = 1000) -> Sequence[Command]:
+        """The newest commands, oldest first."""
+        ...
+
+    def undo(self, actor: str, command_id: int | None = None) -> Command:
+        """Take back one command (None: the newest that can be). Returns the command that undid it."""
+        ...
+
+
+class EventsPort(Protocol):
+    """The event ring. `machine` is an id or a MAC address, `kind` a prefix such as `dhcp.`; both may be empty."""
+
+    @property
+    def last_id(self) -> int:
+        """The id of the newest event, 0 when there is none."""
+        ...
+
+    def list(self, query: Query | None = None, machine: str = "", kind: str = "") -> Page[Event]:
+        """A page of kept events, oldest first; without a sort field it counts from the newest back. Blocks."""
+        ...
+
+    def subscribe(self, after_id: int | None = None, machine: str = "", kind: str = "") -> AsyncIterator[Event]:
+        """Every event after `after_id`, kept ones first, then those that come, until the ring is closed."""
+        ...
+
+
+class EnginePort(Protocol):
+    """The engine as its operators' door sees it."""
+
+    @property
+    def commands(self) -> CommandsPort: ...
+
+    @property
+    def events(self) -> EventsPort: ...
+
+    def emit(self, event: EventDraft) -> None:
+        """Publish an event; never blocks."""
+        ...
+
+    def info(self) -> EngineInfo: ...
+
+    def stop(self) -> None:
+        """Begin to stop and return at once, so that the answer still leaves."""
+        ...
+
+    def services(self) -> Sequence[Service]: ...
+
+    async def restart(self, service: str) -> Service: ...
+
+    def interfaces(self) -> Sequence[Interface]: ...
+
+    async def probe(self, interface: str) -> Interface: ...
+
+    def timeline(self, machine: Machine) -> Timeline: ...
+
+    def script(self, machine: Machine) -> str:
+        """The boot script the machine would get now, secrets masked."""
+        ...
+
+    def render(self, bootenv: BootEnv, machine: Machine, template: str) -> str:
+        """One template (empty: the boot script) for a machine, secrets masked."""
+        ...

@@ -1,0 +1,1 @@
+"""Headless verbs over the Client."""

@@ -1,0 +1,1 @@
+"""The one door to an engine for screens and verbs."""

@@ -1,0 +1,182 @@
+"""The Client over HTTP: every noun of the protocol, spoken to the engine's API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from app.client.wire import Wire, model_of, page_of, params_of, path_of
+from app.errors import TimedOutError, UnavailableError, UnreachableError
+from app.model.bootenv import BootEnv
+from app.model.engine import Command, EngineInfo, Interface, Preference, Service
+from app.model.event import Event
+from app.model.fields import Model
+from app.model.machine import Machine
+from app.model.query import Page, Query
+from app.model.subnet import Lease, Reservation, Subnet
+from app.model.timeline import Timeline
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+PATIENCE_SECONDS = 10.0
+SILENCE_SECONDS = 40.0
+"""The engine fills silence every 15 s: a stream silent for longer is dead."""
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
+
+class _Readable(Generic[ModelT]):
+    def __init__(self, wire: Wire, noun: str, kind: type[ModelT]) -> None:
+        self._wire = wire
+        self._noun = noun
+        self._kind = kind
+
+    async def list(self, query: Query | None = None) -> Page[ModelT]:
+        return page_of(self._kind, await self._wire.ask("GET", self._noun, params=params_of(query)))
+
+    async def show(self, key: str) -> ModelT:
+        return await self._one("GET", path_of(self._noun, key))
+
+    async def _one(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> ModelT:
+        return model_of(self._kind, await self._wire.ask(method, path, body=body))
+
+
+class _Editable(_Readable[ModelT]):
+    async def create(self, body: Mapping[str, Any]) -> ModelT:
+        return await self._one("POST", self._noun, body)
+
+    async def update(self, key: str, changes: Mapping[str, Any]) -> ModelT:
+        return await self._one("PATCH", path_of(self._noun, key), changes)
+
+    async def delete(self, key: str) -> None:
+        await self._wire.ask("DELETE", path_of(self._noun, key))
+
+
+class _Machines(_Editable[Machine]):
+    async def assign(self, key: str, bootenv: str, *, reboot: bool = False) -> Machine:
+        return await self._one("POST", path_of(self._noun, key, "assign"), {"bootenv": bootenv, "reboot": reboot})
+
+    async def reboot(self, key: str) -> Machine:
+        return await self._one("POST", path_of(self._noun, key, "reboot"))
+
+    async def timeline(self, key: str) -> Timeline:
+        return model_of(Timeline, await self._wire.ask("GET", path_of(self._noun, key, "timeline")))
+
+    async def script(self, key: str) -> str:
+        return (await self._wire.ask("GET", path_of(self._noun, key, "script"))).decode()
+
+
+class _Leases(_Readable[Lease]):
+    async def delete(self, key: str) -> None:
+        await self._wire.ask("DELETE", path_of(self._noun, key))
+
+
+class _BootEnvs(_Readable[BootEnv]):
+    async def render(self, key: str, machine: str, template: str = "") -> str:
+        params = [("machine", machine), ("template", template)]
+        return (await self._wire.ask("GET", path_of(self._noun, key, "render"), params=params)).decode()
+
+
+class _Services(_Readable[Service]):
+    async def restart(self, key: str) -> Service:
+        return await self._one("POST", path_of(self._noun, key, "restart"))
+
+
+class _Interfaces(_Readable[Interface]):
+    async def probe(self, key: str) -> Interface:
+        return await self._one("POST", path_of(self._noun, key, "probe"))
+
+
+class _Prefs(_Readable[Preference]):
+    async def set(self, key: str, value: str) -> Preference:
+        return await self._one("PUT", path_of(self._noun, key), {"value": value})
+
+
+class _Commands(_Readable[Command]):
+    async def undo(self, key: str = "") -> Command:
+        return await self._one("POST", path_of(self._noun, key, "undo") if key else f"{self._noun}/undo")
+
+
+class _Events:
+    def __init__(self, wire: Wire, patience: float) -> None:
+        self._wire = wire
+        self._patience = patience
+
+    async def list(self, query: Query | None = None, *, machine: str = "", kind: str = "") -> Page[Event]:
+        params = [*params_of(query), ("machine", machine), ("kind", kind)]
+        return page_of(Event, await self._wire.ask("GET", "events", params=params))
+
+    async def watch(self, after: int | None = None, *, machine: str = "", kind: str = "") -> AsyncIterator[Event]:
+        last = after
+        failing: float | None = None
+        tries = 0
+        while True:
+            try:
+                async with self._wire.stream(
+                    "events/stream",
+                    [("machine", machine), ("kind", kind)],
+                    {} if last is None else {"Last-Event-ID": str(last)},
+                    SILENCE_SECONDS,
+                ) as lines:
+                    async for number, data in _blocks(lines):
+                        failing, tries = None, 0
+                        if not data:
+                            # Where the stream stands; below us when the engine has a new store.
+                            last = number if last is None else min(last, number)
+                        elif last is None or number > last:
+                            last = number
+                            yield model_of(Event, data)
+            except (UnreachableError, UnavailableError, TimedOutError) as error:
+                failing = time.monotonic() if failing is None else failing
+                if time.monotonic() - failing >= self._patience:
+                    raise error if isinstance(error, UnreachableError) else UnreachableError(error.message) from error
+            # A stream that ended without a word ends with its engine, which may be back in a moment.
+            await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+            tries += 1
+
+
+async def _blocks(lines: AsyncIterator[str]) -> AsyncIterator[tuple[int, str]]:
+    """The id and data of each block of a stream; blocks without an id are keep-alives."""
+    number, data = -1, ""
+    async for line in lines:
+        name, _, value = line.partition(":")
+        if name == "id" and value.strip().isdecimal():
+            number = int(value)
+        elif name == "data":
+            data = value.removeprefix(" ")
+        elif not line:
+            if number >= 0:
+                yield number, data
+            number, data = -1, ""
+
+
+class HttpClient:
+    """The Client of one engine; make one per event loop and `close()` it."""
+
+    def __init__(self, endpoint: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        """`patience` is how many seconds `events.watch` tries to connect. Raises InvalidError for a bad endpoint."""
+        self._wire = Wire(endpoint)
+        self.endpoint = endpoint
+        self.machines = _Machines(self._wire, "machines", Machine)
+        self.subnets = _Editable(self._wire, "subnets", Subnet)
+        self.reservations = _Editable(self._wire, "reservations", Reservation)
+        self.leases = _Leases(self._wire, "leases", Lease)
+        self.bootenvs = _BootEnvs(self._wire, "bootenvs", BootEnv)
+        self.services = _Services(self._wire, "services", Service)
+        self.interfaces = _Interfaces(self._wire, "interfaces", Interface)
+        self.prefs = _Prefs(self._wire, "prefs", Preference)
+        self.commands = _Commands(self._wire, "commands", Command)
+        self.events = _Events(self._wire, patience)
+
+    async def info(self) -> EngineInfo:
+        return model_of(EngineInfo, await self._wire.ask("GET", "info"))
+
+    async def hold(self, on: bool) -> EngineInfo:
+        return model_of(EngineInfo, await self._wire.ask("POST", "hold", body={"on": on}))
+
+    async def stop_engine(self) -> None:
+        await self._wire.ask("POST", "stop")
+
+    async def close(self) -> None:
+        await self._wire.close()

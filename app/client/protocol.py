@@ -1,0 +1,177 @@
+"""The Client: all that screens and verbs can ask of an engine.
+
+The HTTP implementation is `app.client.http`; the fake for screen tests is in `tests/`; one contract suite runs against
+both.
+
+Keys are an id, a name, or `Index:value` (`Name:`, `Mac:`, `Address:`, `Uuid:`). Every call may raise a BootcartError:
+UnreachableError when no engine answers, else what the engine said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from app.model.bootenv import BootEnv
+from app.model.engine import Command, EngineInfo, Interface, Preference, Service
+from app.model.event import Event
+from app.model.machine import Machine
+from app.model.query import Page, Query
+from app.model.subnet import Lease, Reservation, Subnet
+from app.model.timeline import Timeline
+
+T = TypeVar("T")
+
+
+class Readable(Protocol[T]):
+    """A noun that can be listed and shown."""
+
+    async def list(self, query: Query | None = None) -> Page[T]: ...
+
+    async def show(self, key: str) -> T: ...
+
+
+class Editable(Readable[T], Protocol[T]):
+    """A noun that can also be created, changed and deleted."""
+
+    async def create(self, body: Mapping[str, Any]) -> T: ...
+
+    async def update(self, key: str, changes: Mapping[str, Any]) -> T:
+        """Change the named fields (JSON merge, RFC 7396, at the top level)."""
+        ...
+
+    async def delete(self, key: str) -> None: ...
+
+
+class Machines(Editable[Machine], Protocol):
+    """Machines, registered or only seen on the wire."""
+
+    async def assign(self, key: str, bootenv: str, *, reboot: bool = False) -> Machine:
+        """Assign a boot environment (empty: the default); `reboot` asks its agent to reboot into it.
+
+        Raises ConflictError when `reboot` is asked and no agent heartbeats: the assignment is kept and the message
+        says to power-cycle the machine.
+        """
+        ...
+
+    async def reboot(self, key: str) -> Machine: ...
+
+    async def timeline(self, key: str) -> Timeline: ...
+
+    async def script(self, key: str) -> str:
+        """The boot script the machine would get now, secrets masked."""
+        ...
+
+
+class Leases(Readable[Lease], Protocol):
+    """Leases; the key is the address."""
+
+    async def delete(self, key: str) -> None:
+        """Forget a lease, or clear the quarantine of a declined address."""
+        ...
+
+
+class BootEnvs(Readable[BootEnv], Protocol):
+    """Boot environments; the key is the name."""
+
+    async def render(self, key: str, machine: str, template: str = "") -> str:
+        """What a template (default: the boot script) renders to for a machine.
+
+        Raises InvalidError with template and line.
+        """
+        ...
+
+
+class Services(Readable[Service], Protocol):
+    """Services of the engine; the key is the name."""
+
+    async def restart(self, key: str) -> Service: ...
+
+
+class Interfaces(Readable[Interface], Protocol):
+    """Network interfaces of the engine's host; the key is the name."""
+
+    async def probe(self, key: str) -> Interface:
+        """Send two DISCOVERs within 1.5 s and listen: which other DHCP servers answer here?"""
+        ...
+
+
+class Prefs(Readable[Preference], Protocol):
+    """Preferences; the key is the name."""
+
+    async def set(self, key: str, value: str) -> Preference: ...
+
+
+class Commands(Readable[Command], Protocol):
+    """The command log."""
+
+    async def undo(self, key: str = "") -> Command:
+        """Take back one command; without a key, the newest that can be taken back.
+
+        Returns the command that undid it.
+        """
+        ...
+
+
+class Events(Protocol):
+    """The event ring and its stream."""
+
+    async def list(self, query: Query | None = None, *, machine: str = "", kind: str = "") -> Page[Event]:
+        """Newest last; `kind` is a prefix such as `dhcp.`."""
+        ...
+
+    def watch(self, after: int | None = None, *, machine: str = "", kind: str = "") -> AsyncIterator[Event]:
+        """Follow the stream from after event `after` (None: from now), re-connecting and losing nothing.
+
+        Raises UnreachableError after it could not connect for a while; the caller decides when to try again.
+        """
+        ...
+
+
+class Client(Protocol):
+    """The door. `endpoint` is shown to the operator, for example `unix:/run/bootcart/api.sock`."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def machines(self) -> Machines: ...
+
+    @property
+    def subnets(self) -> Editable[Subnet]: ...
+
+    @property
+    def reservations(self) -> Editable[Reservation]: ...
+
+    @property
+    def leases(self) -> Leases: ...
+
+    @property
+    def bootenvs(self) -> BootEnvs: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def services(self) -> Services: ...
+
+    @property
+    def interfaces(self) -> Interfaces: ...
+
+    @property
+    def prefs(self) -> Prefs: ...
+
+    @property
+    def commands(self) -> Commands: ...
+
+    async def info(self) -> EngineInfo: ...
+
+    async def hold(self, on: bool) -> EngineInfo:
+        """The switch over everything: while on, no boot service answers anyone."""
+        ...
+
+    async def stop_engine(self) -> None:
+        """Ask the engine to stop; its supervisor does not start it again."""
+        ...
+
+    async def close(self) -> None: ...

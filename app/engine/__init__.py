@@ -1,0 +1,1 @@
+"""The engine put together: store, services and API joined into one process."""

@@ -1,0 +1,25 @@
+"""Tells the service manager where the engine stands (sd_notify(3))."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+log = logging.getLogger(__name__)
+
+
+def notify(*lines: str, environment: dict[str, str] | None = None) -> bool:
+    """Send lines such as `READY=1` or `STATUS=…` to `NOTIFY_SOCKET`; false when no service manager listens."""
+    path = (os.environ if environment is None else environment).get("NOTIFY_SOCKET", "")
+    if not path:
+        return False
+    # A leading @ names a socket in the abstract namespace.
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto("\n".join(lines).encode(), address)
+        except OSError as error:
+            log.warning("cannot tell the service manager: %s", error)
+            return False
+    return True

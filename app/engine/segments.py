@@ -1,0 +1,171 @@
+"""The network of an engine: interfaces, other DHCP servers, subnets held because of them, router answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from app.clock import Clock
+from app.config import Settings
+from app.model.engine import ForeignServer, Interface
+from app.model.event import EventDraft, Level
+from app.model.subnet import SubnetMode
+from app.services.gate import SegmentGate
+from app.services.interfaces import InterfaceService, describe_changes
+from app.services.probe import ProbeService
+from app.services.registry import Registry
+from app.services.router import RouterService
+from app.store.directory import Directory
+
+_BOOTING_STAGES = ("rom", "ipxe")
+
+
+class Segments:
+    """Joins interfaces, probe, gate and router answers; everything runs in the main loop."""
+
+    def __init__(
+        self, settings: Settings, directory: Directory, emit: Callable[[EventDraft], None], clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._emit = emit
+        self._clock = clock
+        self.interfaces = InterfaceService(self._changed)
+        self.probe = ProbeService(self.interfaces.current, self._served_names, self._foreign, clock)
+        self.gate = SegmentGate(
+            directory,
+            self.interfaces.current,
+            self._ask,
+            emit,
+            clock,
+            # A run that gives no addresses contends with nobody.
+            take_over=settings.take_over or settings.dhcp != "authoritative",
+        )
+        self.router = RouterService(self._answering, clock)
+        self._watch: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def register(self, registry: Registry) -> None:
+        """Make the services known, except those this run does without."""
+        registry.add(self.interfaces)
+        for service in (self.probe, self.router):
+            if service.name in self._settings.disable:
+                registry.disable(service.name)
+            else:
+                registry.add(service)
+
+    def start(self) -> None:
+        """Begin to ask the segments; tell of interfaces that were named and are not there."""
+        for name in self.absent():
+            self._emit(
+                EventDraft(
+                    time=self._clock.now(),
+                    kind="interface.changed",
+                    level=Level.WARNING,
+                    message=f"there is no interface {name}; it is served once it appears",
+                    interface=name,
+                    data={"name": name, "what": "is not there"},
+                )
+            )
+        self._watch = asyncio.create_task(self.gate.watch(), name="gate")
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+
+    def absent(self) -> list[str]:
+        """The interfaces this run was told to serve that the host does not have."""
+        present = {interface.name for interface in self.interfaces.current()}
+        return [name for name in self._settings.interface if name not in present]
+
+    # --- what others ask ------------------------------------------------------------------------------------------
+
+    def listing(self) -> list[Interface]:
+        """Every interface with what the engine knows of it; loopback is left out."""
+        return [self._told(interface) for interface in self.interfaces.current() if interface.kind != "loopback"]
+
+    async def ask(self, name: str) -> Interface:
+        """Probe one interface for other DHCP servers, now. Raises NotFoundError or BootcartError."""
+        await self._ask(name)
+        return next(interface for interface in self.listing() if interface.name == name)
+
+    def subnets_changed(self) -> None:
+        """A subnet was created, changed or deleted; safe from any thread."""
+        self._loop.call_soon_threadsafe(self._follow)
+
+    def seen(self, draft: EventDraft) -> None:
+        """An event was emitted; a booting machine's router solicitation is answered. Safe from any thread."""
+        if draft.kind == "dhcp.discover" and draft.data.get("stage") in _BOOTING_STAGES:
+            self._loop.call_soon_threadsafe(self.router.booting, draft.mac)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _serves(self, name: str) -> bool:
+        return not self._settings.interface or name in self._settings.interface
+
+    def _served_names(self) -> Sequence[str]:
+        return [i.name for i in self.interfaces.current() if i.kind != "loopback" and self._serves(i.name)]
+
+    def _answering(self) -> Sequence[Interface]:
+        """The interfaces whose segments have a subnet that boots machines."""
+        booting = (SubnetMode.AUTHORITATIVE, SubnetMode.PROXY)
+        names = {
+            segment.name
+            for subnet in self.gate.subnets()
+            if subnet.enabled and subnet.mode in booting and (segment := self.gate.segment_of(subnet)) is not None
+        }
+        return [i for i in self.interfaces.current() if i.name in names and self._serves(i.name)]
+
+    async def _ask(self, name: str) -> Sequence[ForeignServer]:
+        if self.probe.name in self._settings.disable:
+            return ()
+        mark = self.gate.mark(name)
+        found = await self.probe.probe(name)
+        self.gate.probed(name, found, mark)
+        return found
+
+    def _foreign(self, name: str, server: ForeignServer) -> None:
+        self.gate.foreign(name, server)
+
+    def _told(self, interface: Interface) -> Interface:
+        subnet = next(
+            (s.name for s in self._directory.subnets() if any(a.ip in s.cidr for a in interface.addresses)), ""
+        )
+        return interface.model_copy(
+            update={
+                "served": self._serves(interface.name) and bool(subnet),
+                "subnet": subnet,
+                "foreign": self.probe.foreign(interface.name),
+                "probed": self.probe.probed(interface.name),
+            }
+        )
+
+    def _changed(self, before: Sequence[Interface], after: Sequence[Interface]) -> None:
+        if before:
+            for name, what in describe_changes(before, after):
+                self._emit(
+                    EventDraft(
+                        time=self._clock.now(),
+                        kind="interface.changed",
+                        level=Level.WARNING if "lost" in what or "gone" in what else Level.INFO,
+                        message=f"{name} {what}",
+                        interface=name,
+                        data={"name": name, "what": what},
+                    )
+                )
+                if "lost" in what or "gone" in what or "re-created" in what:
+                    self.gate.link_lost(name)
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.probe.name not in self._settings.disable:
+            self.probe.follow()
+        if self.router.listening or self._watch is not None:
+            self.router.follow()
+        self.gate.changed()

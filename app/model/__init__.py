@@ -1,0 +1,1 @@
+"""The vocabulary: one definition of each object, no input or output."""

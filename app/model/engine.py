@@ -1,0 +1,156 @@
+"""The engine as an operator sees it: services, interfaces, preferences, the command log."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+from pydantic import Field
+
+from app.model.fields import Epoch, Mac, Model
+
+
+class ServiceState(StrEnum):
+    """Where a service stands."""
+
+    STARTING = "starting"
+    UP = "up"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    DISABLED = "disabled"
+
+
+class Service(Model):
+    """One service of the engine."""
+
+    name: str
+    state: ServiceState = ServiceState.STARTING
+    listening: tuple[str, ...] = Field(default=(), description="for example `udp 0.0.0.0:67 eth1`")
+    reason: str = Field(default="", description="why it failed, in words")
+    hint: str = ""
+    since: Epoch = 0.0
+    counters: dict[str, int] = Field(default_factory=dict)
+
+
+class ForeignServer(Model):
+    """Another DHCP server heard on a segment."""
+
+    server: IPv4Address
+    mac: str = ""
+    offered: IPv4Address | None = None
+    subnet_mask: IPv4Address | None = None
+    router: IPv4Address | None = None
+    vendor_class: str = ""
+    heard: Epoch = 0.0
+
+
+class Interface(Model):
+    """A network interface of this host; the key is its name."""
+
+    name: str
+    index: int = 0
+    mac: Mac | None = None
+    addresses: tuple[IPv4Interface, ...] = ()
+    up: bool = False
+    link: bool = False
+    speed: int = Field(default=0, description="Mb/s, 0 where unknown")
+    driver: str = ""
+    kind: str = Field(default="", description="ethernet, wireless, bridge, bond, vlan, veth, tap or loopback")
+    uplink: bool = Field(default=False, description="the default route leaves here")
+    served: bool = Field(default=False, description="the engine answers on it")
+    subnet: str = Field(default="", description="name of the subnet its address is in")
+    foreign: tuple[ForeignServer, ...] = Field(default=(), description="other DHCP servers heard on it")
+    probed: Epoch | None = Field(default=None, description="when it was last probed for other DHCP servers")
+
+
+class Preference(Model):
+    """A named setting of the appliance, kept in the store; the key is its name."""
+
+    name: str
+    value: str
+    default: str = ""
+    description: str = ""
+    choices: tuple[str, ...] = ()
+
+
+PREFERENCES: tuple[Preference, ...] = (
+    Preference(
+        name="unknown-bootenv",
+        value="discovery",
+        default="discovery",
+        description="what a machine nobody has named boots",
+    ),
+    Preference(
+        name="default-bootenv",
+        value="local",
+        default="local",
+        description="what a known machine boots when none is assigned",
+    ),
+    Preference(
+        name="loader-bios",
+        value="undionly.kpxe",
+        default="undionly.kpxe",
+        description="boot loader for BIOS firmware",
+        choices=("undionly.kpxe", "ipxe.pxe"),
+    ),
+    Preference(
+        name="loader-uefi",
+        value="ipxe.efi",
+        default="ipxe.efi",
+        description="boot loader for x64 UEFI firmware",
+        choices=("ipxe.efi", "snponly.efi"),
+    ),
+    Preference(
+        name="unknown-token-timeout",
+        value="600",
+        default="600",
+        description="seconds a machine nobody knows has to register",
+    ),
+    Preference(
+        name="known-token-timeout",
+        value="3600",
+        default="3600",
+        description="seconds a known machine's token is good for, renewed by its heartbeat",
+    ),
+    Preference(
+        name="debian-mirror",
+        value="http://ftp.debian.org/debian",
+        default="http://ftp.debian.org/debian",
+        description="where Debian packages come from",
+    ),
+)
+"""The closed list of preferences with their defaults."""
+
+
+class Command(Model):
+    """One entry of the command log: who changed what, and how to take it back."""
+
+    id: int
+    time: Epoch
+    actor: str
+    verb: str
+    noun: str
+    key: str
+    summary: str = Field(description="in words, for the command log")
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    undone_by: int | None = None
+    undoable: bool = True
+
+
+class EngineInfo(Model):
+    """What the engine says of itself."""
+
+    version: str
+    started: Epoch
+    now: Epoch
+    pid: int
+    user: str
+    data_dir: str
+    ready: bool = False
+    dhcp: str = Field(description="the ceiling of this run: authoritative, proxy or off")
+    instance: uuid.UUID = Field(description="changes with every start of the engine")
+    lab: str = Field(default="", description="name of the lab this engine serves; empty: real hardware")
+    holding: bool = Field(default=False, description="hold: answer no one")

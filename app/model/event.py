@@ -1,0 +1,104 @@
+"""Events: immutable, typed, with dotted kinds; everything an operator can be told is one of these."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from app.model.fields import Epoch, Model
+
+
+class Level(StrEnum):
+    """How much an event wants to be read."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class EventDraft(Model):
+    """An event before the store has given it a number."""
+
+    time: Epoch
+    kind: str
+    message: str = Field(description="one line in plain words, already free of control characters")
+    level: Level = Level.INFO
+    mac: str = ""
+    machine: uuid.UUID | None = None
+    address: str = ""
+    interface: str = ""
+    actor: str = Field(default="", description="who did it, for audit.* events")
+    data: dict[str, Any] = Field(default_factory=dict, description="the facts; keys listed in EVENT_KINDS")
+
+
+class Event(EventDraft):
+    """A stored event; `id` grows by one with each, so a stream can resume after any of them."""
+
+    id: int
+
+
+EVENT_KINDS: dict[str, str] = {
+    "engine.started": "version, pid",
+    "engine.ready": "seconds, degraded",
+    "engine.stopping": "why",
+    "store.failed": "reason, hint",
+    "store.recovered": "seconds",
+    "store.doubt": "reason",
+    "events.dropped": "count",
+    "service.started": "service, listening",
+    "service.failed": "service, reason, hint, owner",
+    "service.stopped": "service",
+    "interface.changed": "name, what",
+    "dhcp.discover": "xid, secs, stage, arch, arch_name, firmware, vendor_class, user_class, hostname, "
+    "requested, relay",
+    "dhcp.offer": "xid, stage, address, subnet, bootfile, next_server, why, reason, bootenv",
+    "dhcp.request": "xid, stage, state, requested, server",
+    "dhcp.ack": "as dhcp.offer, and lease_time, state, path",
+    "dhcp.nak": "xid, stage, why",
+    "dhcp.silent": "xid, stage, reason, why",
+    "dhcp.inform": "xid, stage, address",
+    "dhcp.release": "xid, stage, address",
+    "dhcp.decline": "xid, stage, address",
+    "dhcp.exhausted": "xid, stage, subnet, size",
+    "dhcp.foreign": "server, server_mac, offered, subnet",
+    "dhcp.malformed": "count, why",
+    "clock.set": "seconds, leases",
+    "proxy.offer": "xid, stage, subnet, bootfile, next_server, why, bootenv",
+    "proxy.ack": "xid, stage, address, bootfile, next_server, why, bootenv, path",
+    "subnet.held": "subnet, server, why",
+    "tftp.started": "file, size, blksize, role",
+    "tftp.sent": "file, bytes, seconds, blksize, windowsize, role",
+    "tftp.aborted": "file, code, text, probe",
+    "tftp.failed": "file, bytes, why",
+    "tftp.missing": "file",
+    "tftp.refused": "file, why",
+    "http.started": "path, size, role",
+    "http.sent": "path, bytes, seconds, status, role, bootenv, boots",
+    "http.aborted": "path, bytes, size, role",
+    "http.failed": "path, why, role",
+    "http.missing": "path",
+    "http.refused": "path, why, status",
+    "render.failed": "bootenv, template, line, why",
+    "agent.started": "boot",
+    "agent.registered": "new",
+    "agent.inventory": "summary",
+    "agent.failed": "step, output",
+    "agent.rebooting": "",
+    "machine.seen": "",
+    "machine.assigned": "bootenv",
+    "audit.create": "noun, key",
+    "audit.update": "noun, key, changes",
+    "audit.delete": "noun, key",
+    "audit.undo": "noun, key, command",
+    "audit.action": "noun, key, action",
+    "api.refused": "uid, pid, path",
+}
+"""Every kind and the keys of its `data`.
+
+`stage` is rom, ipxe or os; `role` is loader, script, kernel, initrd or file; `boots`, with a script, is the BootKind it
+leads to; `reason` is the code of a decision that gives no boot file.
+"""

@@ -1,0 +1,43 @@
+"""Field types that several objects share: names, MAC addresses, times."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""Letters, digits, `.`, `_`, `-`; at most 63; starts with a letter or a digit."""
+
+_MAC = re.compile(r"^[0-9a-f]{2}([:-]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$")
+
+
+def normal_mac(text: str) -> str:
+    """A MAC address in the form `52:54:00:00:00:07`; accepts dashes, no separator, Cisco dots, upper case.
+
+    Raises ValueError for anything else and for multicast or all-zero addresses.
+    """
+    raw = text.strip().lower()
+    if re.fullmatch(r"(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", raw):
+        raw = raw.replace(".", "")
+    if not _MAC.match(raw):
+        raise ValueError(f"{text!r} is not a MAC address; write it like 52:54:00:00:00:07")
+    digits = re.sub("[:-]", "", raw)
+    if digits == "0" * 12 or int(digits[:2], 16) & 1:
+        raise ValueError(f"{text!r} is not one machine's MAC address (all zero, multicast or broadcast)")
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
+Mac = Annotated[str, AfterValidator(normal_mac)]
+"""A MAC address, kept in lower case with colons."""
+
+Epoch = float
+"""Wall-clock seconds since 1970, UTC."""
+
+
+class Model(BaseModel):
+    """What every object is made of: strict about unknown fields, so that a misspelt one is told, not lost."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=False, frozen=True)

@@ -1,0 +1,87 @@
+"""Machines: the centre of everything."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from ipaddress import IPv4Address
+
+from pydantic import Field
+
+from app.model.fields import Epoch, Mac, Model, Name
+from app.model.inventory import Inventory
+
+# A machine that was only seen on the wire keeps its id when it registers: the id follows from its MAC address.
+_MAC_NAMESPACE = uuid.UUID("6b1f7e0a-6d0b-5f0c-9a35-0b007ca27000")
+
+
+def machine_id_for(mac: str) -> uuid.UUID:
+    """The id a machine first seen under this MAC address has."""
+    return uuid.uuid5(_MAC_NAMESPACE, mac)
+
+
+def machine_name_for(mac: str) -> str:
+    """The name a machine has until somebody gives it a better one: `d52-54-00-00-00-07`."""
+    return "d" + mac.replace(":", "-")
+
+
+class MachineState(StrEnum):
+    """What a machine is doing, in one word; its glyph stands beside it on every screen."""
+
+    NEW = "new"
+    READY = "ready"
+    BOOT = "boot"
+    INSTALL = "inst"
+    DONE = "done"
+    FAIL = "fail"
+    STALE = "stale"
+    OFF = "off"
+    HELD = "held"
+
+
+STATE_GLYPHS: dict[MachineState, str] = {
+    MachineState.NEW: "?",
+    MachineState.READY: ".",
+    MachineState.BOOT: ">",
+    MachineState.INSTALL: "#",
+    MachineState.DONE: "+",
+    MachineState.FAIL: "!",
+    MachineState.STALE: "~",
+    MachineState.OFF: "-",
+    MachineState.HELD: "=",
+}
+
+
+class MachineStatus(Model):
+    """The live part of a machine: computed from its events, never stored."""
+
+    state: MachineState = MachineState.NEW
+    hop: str = Field(default="", description="the hop its boot is at, for example `initrd`")
+    waiting_for: str = Field(default="", description="in words, empty when it waits for nothing")
+    since: Epoch = Field(default=0.0, description="when the state, or the wait, began")
+    seen: Epoch = Field(default=0.0, description="newest event of the machine")
+    reason: str = Field(default="", description="why it failed or is held, in one line")
+
+
+class Machine(Model):
+    """One physical (or virtual) computer, known by its MAC addresses.
+
+    `registered` is false for a machine that was only seen on the wire: it exists in memory, and becomes a record when
+    it registers or when the operator assigns something to it.
+    """
+
+    id: uuid.UUID
+    name: Name
+    macs: tuple[Mac, ...] = ()
+    address: IPv4Address | None = None
+    architecture: str = Field(default="", description="amd64, arm64, …; empty until known")
+    firmware: str = Field(default="", description="bios or uefi; empty until known")
+    bootenv: str = Field(default="", description="assigned boot environment; empty: the default")
+    held: bool = Field(default=False, description="gets its address, never a boot file")
+    registered: bool = True
+    description: str = ""
+    inventory: Inventory | None = None
+    created: Epoch = 0.0
+    heartbeat: Epoch = Field(default=0.0, description="when its agent was last heard")
+    reboot_wanted: bool = Field(default=False, description="its agent is told to reboot at its next heartbeat")
+    status: MachineStatus | None = None

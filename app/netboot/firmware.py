@@ -1,0 +1,121 @@
+"""What asked: the firmware, loader or system behind a DHCP request (RFC 4578, PXE 2.1, UEFI 2.10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.netboot.wire import options as opt
+from app.netboot.wire import pxe
+from app.netboot.wire.dhcp4 import DhcpPacket
+from app.netboot.words import plain
+
+ROM = "rom"
+IPXE = "ipxe"
+OS = "os"
+
+# Raspberry Pi Ltd.'s and Foundation's address blocks (IEEE registry).
+_RASPBERRY_PI = ("b8:27:eb", "dc:a6:32", "e4:5f:01", "d8:3a:dd", "2c:cf:67", "28:cd:c1")
+# What a Raspberry Pi's ROM calls itself; its BIOS number is not true of it.
+_RASPBERRY_PI_CLASS = b"PXEClient:Arch:00000:UNDI:002001"
+# Firmware that names no architecture is older than option 93, and was all BIOS.
+_BEFORE_OPTION_93 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """Who sent a request; all strings are safe to show."""
+
+    stage: str
+    """`rom`: network firmware; `ipxe`: iPXE, wherever it came from; `os`: anything else."""
+    arch: int | None = None
+    """The architecture type that counts; None where none was named."""
+    archs: tuple[int, ...] = ()
+    arch_name: str = ""
+    architecture: str = ""
+    """amd64, arm64, …; empty where unknown."""
+    kind: str = ""
+    """`bios` or `uefi` (or `uboot`); empty where unknown."""
+    transport: str = ""
+    """How it takes its boot file: `tftp` or `http`; empty for an operating system."""
+    vendor_class: str = ""
+    user_class: str = ""
+    features: tuple[str, ...] = ()
+    ipxe_version: str = ""
+    guid: str = ""
+    hostname: str = ""
+    raspberry_pi: bool = False
+
+    @property
+    def boots(self) -> bool:
+        """It asks for something to boot."""
+        return self.stage != OS
+
+    @property
+    def title(self) -> str:
+        """In words, for example `UEFI x64 HTTP boot firmware`."""
+        if self.stage == OS:
+            return f"an operating system ({self.vendor_class})" if self.vendor_class else "an operating system"
+        if self.raspberry_pi:
+            return "Raspberry Pi firmware"
+        if self.stage == IPXE:
+            version = f" {self.ipxe_version}" if self.ipxe_version else ""
+            return f"iPXE{version} on {self.arch_name or 'unnamed firmware'}"
+        return f"{self.arch_name} {'HTTP boot' if self.transport == 'http' else 'PXE'} firmware"
+
+    @property
+    def path(self) -> str:
+        """How it boots: bios-pxe, bios-ipxe, uefi-pxe, uefi-ipxe, uefi-http; empty for an operating system."""
+        if not self.boots:
+            return ""
+        how = "ipxe" if self.stage == IPXE else "http" if self.transport == "http" else "pxe"
+        return f"{self.kind or 'unknown'}-{how}"
+
+
+# The types that get a boot file, most wanted first where a client names several.
+_SERVED = frozenset({0, 7, 9, 11, 16, 19})
+
+
+def _chosen(archs: tuple[int, ...]) -> int | None:
+    return next((arch for arch in archs if arch in _SERVED), archs[0] if archs else None)
+
+
+def classify(request: DhcpPacket) -> Firmware:
+    """Read who asks from a request's options; total: odd or missing options only leave fields empty."""
+    options = request.options
+    vendor_class = options.get(opt.VENDOR_CLASS, b"")
+    user_classes = opt.classes(options.get(opt.USER_CLASS, b""))
+    features, version = pxe.ipxe_features(options.get(opt.IPXE, b""))
+    is_http = vendor_class.startswith(pxe.HTTP_CLIENT)
+    if b"iPXE" in user_classes or features:
+        stage = IPXE
+    elif is_http or vendor_class.startswith(pxe.PXE_CLIENT):
+        stage = ROM
+    else:
+        stage = OS
+    archs = pxe.architectures(options.get(opt.ARCHITECTURE, b""))
+    arch = _chosen(archs)
+    if arch is None:
+        arch = pxe.class_architecture(vendor_class)
+    if arch is None and stage == ROM and not is_http:
+        arch = _BEFORE_OPTION_93
+    known = pxe.ARCHITECTURES.get(arch) if arch is not None else None
+    name = known.name if known else f"architecture {arch} (0x{arch:04x})" if arch is not None else ""
+    raspberry_pi = (
+        stage == ROM and vendor_class.startswith(_RASPBERRY_PI_CLASS) and request.mac.startswith(_RASPBERRY_PI)
+    )
+    return Firmware(
+        stage=stage,
+        arch=arch,
+        archs=archs,
+        arch_name="Raspberry Pi" if raspberry_pi else name,
+        architecture="arm64" if raspberry_pi else known.machine if known else "",
+        kind="" if raspberry_pi or known is None else known.kind,
+        transport="" if stage == OS else "http" if is_http or (known and known.transport == "http") else "tftp",
+        vendor_class=plain(vendor_class),
+        user_class=plain(b", ".join(user_classes)),
+        features=features,
+        ipxe_version=version,
+        guid=pxe.guid(options.get(opt.MACHINE_GUID, b"")),
+        hostname=plain(options.get(opt.HOST_NAME, b""), 63),
+        raspberry_pi=raspberry_pi,
+    )

@@ -1,0 +1,388 @@
+"""The application: areas, the line to the engine, what is told to the operator, and keys that work everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.scrollbar import ScrollBar
+from textual.widgets import Input
+from textual.worker import Worker, WorkerState
+
+from app.errors import UnreachableError
+from app.screens.areas.area import Area
+from app.screens.failures import Failure
+from app.screens.glyphs import GlyphFilter
+from app.screens.keyboard import OrderedKeys
+from app.screens.modes import CLASSES, MODES
+from app.screens.profile import ConsoleProfile
+from app.screens.registry import ACTIONS, AREAS, Action
+from app.screens.session import Link, Session
+from app.screens.status import chips
+from app.screens.theme import CONSOLE, FULL
+
+if TYPE_CHECKING:
+    from app.client.protocol import Client
+    from app.model.event import Event
+    from app.screens.widgets.bars import Chip
+
+FRAME = 0.25
+"""Seconds between two updates of what is shown: at most four a second."""
+SWEEP = 15
+"""Seconds between two full looks at machines: some states come with time alone."""
+STEPS_TO_ASK = 5
+"""Turns of the loop in which a flow gets to its first question."""
+NEWS = 5
+"""Seconds good news stays."""
+
+
+def _general() -> list[BindingType]:
+    return [
+        Binding(",".join(action.keys), f"app.do({action.id!r})", action.label, id=f"app.{action.id}", show=False)
+        for action in ACTIONS
+        if action.keys and not action.areas and action.id not in ("back", "areas")
+    ]
+
+
+class BootcartApp(OrderedKeys[int], inherit_bindings=False):
+    """The full-screen interface over one client."""
+
+    CSS_PATH = "styles/app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = MODES
+    TITLE = "Bootcart"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *_general(),
+        *(Binding(key, f"app.area({name!r})", show=False) for key, name, _ in AREAS),
+        Binding("escape", "app.do('back')", show=False),
+        Binding("enter", "app.failure('details')", show=False, priority=True),
+        Binding("y", "app.failure('copy')", show=False, priority=True),
+        Binding("escape", "app.failure('done')", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        profile: ConsoleProfile | None = None,
+        *,
+        host_plan: Path | None = None,
+        host_result: Path | None = None,
+        started_engine: bool = False,
+        wizard: bool = True,
+        heartbeat: float | None = None,
+    ) -> None:
+        """`host_plan` is where the wizard leaves its plan for the launcher, `host_result` where that says what came of
+        it; `started_engine`: leaving may stop the services, so ask; `wizard`: open it where no subnet exists;
+        `heartbeat`: seconds between two looks at the engine.
+        """
+        # Textual asks for the profile while its own constructor runs.
+        self.profile = profile or ConsoleProfile()
+        super().__init__()
+        self.host_plan = host_plan
+        self.host_result = host_result
+        self.started_engine = started_engine
+        self.offer_wizard = wizard
+        extra: dict[str, Any] = {} if heartbeat is None else {"heartbeat": heartbeat}
+        self.session = Session(connect, changed=self._changed, news=self._event, **extra)
+        self.filters: dict[str, str] = {}
+        self.anchors: dict[str, str] = {}
+        self.histories: dict[str, list[str]] = {}
+        self.failures: deque[Failure] = deque(maxlen=50)
+        self.news = ""
+        self.frozen = False
+        self.farewell = ""
+        self._news_left = 0
+        self._sweep_left = SWEEP
+        self._pending: set[str] = set()
+        self._fresh: list[Event] = []
+        self._busy = False
+        self._small_seen = False
+        self.register_theme(FULL)
+        self.register_theme(CONSOLE)
+        self.theme = CONSOLE.name if self.profile.console else FULL.name
+        if self.profile.console:
+            self._filters.append(GlyphFilter())
+
+    # Life
+
+    def on_mount(self) -> None:
+        """The skeleton first; the client after the first paint."""
+        from app.screens.widgets.scrollbar import PlainScrollBar
+
+        ScrollBar.renderer = PlainScrollBar
+        self.set_class(self.profile.console, "-console")
+        self.switch_mode("machines")
+        self.set_interval(FRAME, self._publish)
+        self.set_interval(1, self._second)
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        if self.host_result is not None:
+            from app.screens.wizard.outcome import tell
+
+            tell(self, self.host_result)
+        self.flow(self.session.run(), "keeping in touch with the engine")
+
+    def on_unmount(self) -> None:
+        """Nothing to do but to let go."""
+        self._fresh.clear()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Too small a terminal is told, once."""
+        from app.screens.dialogs.pages import LEAST, TooSmall
+
+        small = event.size.width < LEAST[0] or event.size.height < LEAST[1]
+        if small and not self._small_seen:
+            self._small_seen = True
+            self.push_screen(TooSmall())
+        elif not small:
+            self._small_seen = False
+
+    def _set_pointer_shape(self, shape: str) -> None:
+        # The pointer-shape string rings the bell of a VT220 and may print stray text.
+        if not self.profile.console:
+            super()._set_pointer_shape(shape)
+
+    # What is shown
+
+    @property
+    def here(self) -> Area | None:
+        """The area that is seen, a dialog over it or not."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Area)), None)
+
+    def status_chips(self) -> list[Chip]:
+        """The right side of the breadcrumb."""
+        return chips(self.session, wide=self.size.width >= 110)
+
+    def _changed(self, nouns: set[str]) -> None:
+        self._pending |= nouns
+
+    def look_again(self) -> None:
+        """Something was done from here: all that is shown may have changed, whether or not an event says so."""
+        self.session.doubt()
+        self._pending |= set(CLASSES)
+
+    def _event(self, event: Event) -> None:
+        self._fresh.append(event)
+
+    @property
+    def at_rest(self) -> bool:
+        """All that is known is shown."""
+        return not (self._busy or self._pending or self._fresh)
+
+    def _publish(self) -> None:
+        if self.frozen or self._busy or not (self._pending or self._fresh):
+            return
+        nouns, self._pending = self._pending, set()
+        events, self._fresh = self._fresh, []
+        area = self.here
+        if area is not None and area.is_mounted and events:
+            area.take(events)
+        if nouns:
+            self._busy = True
+            self.flow(self._refresh(nouns), "refreshing")
+
+    async def _refresh(self, nouns: set[str]) -> None:
+        try:
+            if "all" in nouns:
+                nouns = nouns | {"services", "interfaces", "subnets", "machines", "bootenvs"}
+            if self.session.link is not Link.CONNECTING:
+                await self.session.refresh(nouns)
+            area = self.here
+            if area is not None and area.is_mounted:
+                if "all" in nouns or nouns & area.nouns:
+                    await area.reload()
+                else:
+                    area.chrome()
+            if "all" in nouns and self.offer_wizard:
+                self.offer_wizard = False
+                if not self.session.subnets:
+                    self.do_wizard()
+        except UnreachableError:
+            self._pending |= nouns
+            self.session.lost()
+        finally:
+            self._busy = False
+
+    def reload(self, area: Area) -> None:
+        """Fetch what a screen shows."""
+        self.flow(area.reload(), "loading")
+
+    def _second(self) -> None:
+        if self._news_left:
+            self._news_left -= 1
+            if not self._news_left:
+                self.news = ""
+        self._sweep_left -= 1
+        if self._sweep_left <= 0:
+            self._sweep_left = SWEEP
+            if self.session.link is Link.ATTACHED:
+                self._pending.add("machines")
+        if (area := self.here) is not None and area.is_mounted:
+            area.tick()
+            area.chrome()
+
+    # Telling
+
+    def say(self, text: str) -> None:
+        """Good news, for a moment."""
+        self.news, self._news_left = text, NEWS
+        if (area := self.here) is not None:
+            area.chrome()
+
+    def fail(self, error: BaseException, doing: str = "") -> None:
+        """An error, until it is acknowledged."""
+        self.failures.append(Failure.of(error, doing))
+        if (area := self.here) is not None:
+            area.chrome()
+
+    def flow(self, work: Coroutine[Any, Any, Any], doing: str) -> Worker[Any]:
+        """Run in the background; what goes wrong is shown, never fatal."""
+        return self.run_worker(work, name=doing, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A background task failed."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.fail(event.worker.error, event.worker.name)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the error line are only taken while there is one and nothing is being typed or asked."""
+        if action == "failure":
+            return bool(self.failures) and isinstance(self.screen, Area) and not isinstance(self.focused, Input)
+        return True
+
+    def action_failure(self, what: str) -> None:
+        """Details, copy id, acknowledge."""
+        from app.screens.dialogs.pages import failure_page
+
+        failure = self.failures[0]
+        if what == "copy":
+            if not self.profile.console:
+                self.copy_to_clipboard(failure.id)
+            self.say(f"error id {failure.id}" + ("" if self.profile.console else " copied"))
+            return
+        self.failures.popleft()
+        if what == "details":
+            self.push_screen(failure_page(failure))
+        if (area := self.here) is not None:
+            area.chrome()
+
+    # Doing
+
+    def valid(self, action: Action) -> bool:
+        """General actions that make sense now."""
+        return True
+
+    async def action_do(self, name: str) -> None:
+        """An action of the registry, by the screen that is seen, else by the application."""
+        found = getattr(self.screen, f"do_{name}", None) or getattr(self, f"do_{name}", None)
+        if found is None:
+            return
+        made = found()
+        if asyncio.iscoroutine(made):
+            self.flow(made, name.replace("_", " "))
+            # The next key is handled after this returns. A question the flow begins with must be open by then, or what
+            # was typed ahead as its answer would act on the screen below.
+            for _ in range(STEPS_TO_ASK):
+                await asyncio.sleep(0)
+
+    def action_area(self, name: str) -> None:
+        """Go to an area; on what is opened from it, back to it."""
+        if self.current_mode == name:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+            return
+        self.switch_mode(name)
+
+    def open_machine(self, key: str) -> None:
+        """Show one machine, over the list of machines."""
+        from app.screens.areas.machine import MachineScreen
+
+        self.action_area("machines")
+        self.push_screen(MachineScreen(key))
+
+    def command(self, text: str) -> None:
+        """Run a line of the `:` prompt."""
+        from app.screens.commandline import run
+
+        self.flow(run(self, text), text)
+
+    def do_wizard(self) -> None:
+        """Set up a segment."""
+        from app.screens.wizard.screen import Wizard
+
+        self.push_screen(Wizard())
+
+    def do_help(self) -> None:
+        """Keys of the screen that is seen."""
+        from app.screens.dialogs.pages import help_page
+
+        area = self.here
+        if area is not None:
+            self.push_screen(help_page(area.area, area.actions(), self.size.width))
+
+    def do_freeze(self) -> None:
+        """Stop or go on showing what comes."""
+        self.frozen = not self.frozen
+        self.say("the view is frozen: F lets it live again" if self.frozen else "the view lives again")
+        if not self.frozen and (area := self.here) is not None:
+            self.reload(area)
+
+    def do_redraw(self) -> None:
+        """Measure and draw again."""
+        from app.screens.shots import remeasure
+
+        remeasure(self)
+
+    action_redraw = do_redraw
+
+    def do_dump(self) -> None:
+        """The screen as text, in a file."""
+        from app.screens.shots import dump_text
+
+        self.say(f"screen written to {dump_text(self)}")
+
+    def do_picture(self) -> None:
+        """The screen as a picture, in a file."""
+        from app.screens.shots import dump_svg
+
+        self.say(f"picture written to {dump_svg(self)}")
+
+    async def do_undo(self) -> None:
+        """Take back the newest change."""
+        from app.screens.operations import undo
+
+        await undo(self)
+
+    async def do_hold(self) -> None:
+        """Answer no one, or answer again."""
+        from app.screens.operations import hold
+
+        await hold(self)
+
+    async def do_quit(self) -> None:
+        """Leave."""
+        from app.screens.operations import leave
+
+        await leave(self, ask=self.started_engine)
+
+    async def do_leave_menu(self) -> None:
+        """Leave, asked in any case."""
+        from app.screens.operations import leave
+
+        await leave(self, ask=True)
+
+    async def do_commands(self) -> None:
+        """The command log."""
+        self.action_area("commands")
+
+    def screen_rows(self) -> list[str]:
+        """The text of the screen, row by row."""
+        strips = self.screen._compositor.render_strips()  # noqa: SLF001 - Textual offers the screen as SVG only
+        return [strip.text for strip in strips]

@@ -1,0 +1,1 @@
+"""The screens: one module for each top-level area and for what is opened from it."""

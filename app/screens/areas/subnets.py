@@ -1,0 +1,201 @@
+"""Subnets: what is served, and the form that makes or changes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Interface
+from typing import TYPE_CHECKING, Any
+
+from app.errors import InvalidError
+from app.model.engine import Interface
+from app.model.subnet import Subnet, SubnetMode
+from app.screens import operations
+from app.screens.areas.area import ListArea, bindings
+from app.screens.dialogs.form import Field, Form, Values, listed
+from app.screens.registry import Action
+from app.screens.widgets.lines import Span
+from app.screens.widgets.table import Column, Table
+from app.screens.words import plural, ranges
+
+if TYPE_CHECKING:
+    from app.screens.app import BootcartApp
+
+
+def state_of(subnet: Subnet) -> Span:
+    """Whether it is answered, as glyph, word and style."""
+    if subnet.hold:
+        return "= HELD", "warn"
+    if not subnet.enabled or subnet.mode is SubnetMode.OFF:
+        return "- off", "dim"
+    if subnet.mode is SubnetMode.UNMANAGED:
+        return ". known", "calm"
+    return "+ served", "good"
+
+
+class SubnetsArea(ListArea):
+    """The list."""
+
+    area = "subnets"
+    nouns = frozenset({"subnets", "interfaces"})
+    BINDINGS = bindings("subnets")
+
+    def __init__(self) -> None:
+        columns: Sequence[Column[Subnet]] = (
+            Column("STATE", state_of, least=8, most=8),
+            Column("NAME", lambda s: s.name, least=6, most=16),
+            Column("CIDR", lambda s: str(s.cidr), least=11, most=18),
+            Column("MODE", lambda s: s.mode.value, least=5, most=13),
+            Column("RANGE", lambda s: ranges(s) or "-", least=9, most=31, rank=1),
+            Column("INTERFACE", lambda s: s.interface or "any", least=3, most=12, rank=3),
+            Column("ROUTER", lambda s: str(s.router or "-"), least=6, most=15, rank=4),
+            Column("NOTE", lambda s: (s.hold, "warn") if s.hold else s.description, most=60, rank=2, grow=True),
+        )
+        super().__init__(
+            Table(
+                columns,
+                key=lambda subnet: subnet.name,
+                markable=True,
+                empty="no subnet yet: W opens the wizard, a makes one by hand",
+                id="subnets",
+            )
+        )
+
+    async def fetch(self) -> Sequence[Subnet]:
+        return (await self.app.session.client.subnets.list()).items
+
+    def about(self, item: Subnet) -> str:
+        return f"{item.name} is not answered: {item.hold}" if item.hold else item.description
+
+    def valid(self, action: Action) -> bool:
+        return bool(self.table.items) or action.id not in ("edit_subnet", "delete_subnet", "mark", "open")
+
+    async def do_new_subnet(self) -> None:
+        """`a`."""
+        await create(self.app)
+
+    async def do_edit_subnet(self) -> None:
+        """`e`."""
+        if self.table.current is not None:
+            await change(self.app, self.table.current)
+
+    async def on_table_chosen(self, event: Table.Chosen) -> None:
+        """Enter changes it too."""
+        await self.app.action_do("edit_subnet")
+
+    async def do_delete_subnet(self) -> None:
+        """`d`, `x`."""
+        items = [(one.name, f"{one.cidr}, {one.mode.value}", one.name in self.hidden()) for one in self.targets()]
+        text = ["Machines there get no address and no boot file any more. Leases stay on record."]
+        await operations.delete(self.app, "subnets", items, text)
+        self.table.marks.clear()
+
+
+MODES = tuple(mode.value for mode in SubnetMode)
+
+
+def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface], preset: dict[str, str]) -> list[Field]:
+    """The fields of the form, filled from a subnet or from what an interface suggests."""
+
+    def had(name: str, get: Callable[[Subnet], object], default: str = "") -> str:
+        if subnet is None:
+            return preset.get(name, default)
+        value = get(subnet)
+        return "" if value is None else str(value)
+
+    links = ("any", *(one.name for one in interfaces if one.kind != "loopback"))
+    return [
+        Field("name", "Name", "letters, digits, . _ -", had("name", lambda s: s.name)),
+        Field("cidr", "Network", "like 10.7.0.0/24", had("cidr", lambda s: s.cidr)),
+        Field("mode", "Mode", "proxy: another server gives addresses", had("mode", lambda s: s.mode.value), MODES),
+        Field("enabled", "Enabled", "no: not answered", had("enabled", _yes_enabled, "yes"), ("yes", "no")),
+        Field("ranges", "Ranges", "like 10.7.0.100-10.7.0.200", had("ranges", ranges)),
+        Field("router", "Router", "empty: none is told", had("router", lambda s: s.router)),
+        Field("dns", "DNS servers", "comma between several", had("dns", lambda s: ", ".join(map(str, s.dns)))),
+        Field("domain", "Domain", "like rack7.example.net", had("domain", lambda s: s.domain)),
+        Field("lease_time", "Lease time", "seconds, at least 60", had("lease_time", lambda s: s.lease_time, "3600")),
+        Field("interface", "Interface", "serve it there only", had("interface", lambda s: s.interface or "any"), links),
+        Field("next_server", "Boot server", "empty: the address reached", had("next_server", lambda s: s.next_server)),
+        Field(
+            "reservations_only",
+            "Reserved only",
+            "yes: nobody else is answered",
+            had("reservations_only", lambda s: "yes" if s.reservations_only else "no"),
+            ("no", "yes"),
+        ),
+        Field("description", "Description", "in your words", had("description", lambda s: s.description)),
+    ]
+
+
+def _yes_enabled(subnet: Subnet) -> str:
+    return "yes" if subnet.enabled else "no"
+
+
+def body_of(values: Values) -> dict[str, Any]:
+    """What the form says, as the engine takes it. Raises InvalidError for a lease time that is no number."""
+    if not values["lease_time"].isdigit():
+        raise InvalidError("this is not a number of seconds", hint="for example 3600", field="lease_time")
+    return {
+        "name": values["name"],
+        "cidr": values["cidr"],
+        "mode": values["mode"],
+        "enabled": values["enabled"] == "yes",
+        "ranges": [part.strip() for part in values["ranges"].replace(";", ",").split(",") if part.strip()],
+        "router": values["router"] or None,
+        "dns": listed(values["dns"]),
+        "domain": values["domain"],
+        "lease_time": int(values["lease_time"]),
+        "interface": "" if values["interface"] == "any" else values["interface"],
+        "next_server": values["next_server"] or None,
+        "reservations_only": values["reservations_only"] == "yes",
+        "description": values["description"],
+    }
+
+
+def suggestion(interface: Interface) -> dict[str, str]:
+    """What the form starts with for an interface: its network, a range in it, proxy where another server answers."""
+    preset = {"interface": interface.name, "name": interface.name}
+    if interface.addresses:
+        from app.screens.wizard.propose import span_in
+
+        address: IPv4Interface = interface.addresses[0]
+        preset |= {"cidr": str(address.network), "router": "", "ranges": span_in(address)}
+    if interface.foreign:
+        preset |= {"mode": SubnetMode.PROXY.value, "ranges": ""}
+    return preset
+
+
+async def create(app: BootcartApp, interface: Interface | None = None) -> None:
+    """A new subnet, from an interface where one is given."""
+
+    async def save(values: Values) -> Subnet:
+        body = body_of(values)
+        clash = next((one for one in app.session.interfaces if one.name == body["interface"] and one.foreign), None)
+        if clash is not None and body["mode"] == SubnetMode.AUTHORITATIVE.value:
+            raise InvalidError(
+                f"{clash.foreign[0].server} answers DHCP on {clash.name}",
+                hint="choose proxy, or confirm it in the wizard (W)",
+                field="mode",
+            )
+        return await app.session.client.subnets.create(body)
+
+    preset = suggestion(interface) if interface is not None else {}
+    saved = await app.push_screen_wait(Form("New subnet", fields_of(None, app.session.interfaces, preset), save))
+    if saved is not None:
+        app.say(f"subnet {saved.name} is saved  (z undoes it)")
+
+
+async def change(app: BootcartApp, subnet: Subnet) -> None:
+    """Change a subnet; only what was changed is sent."""
+    before = subnet.model_dump(mode="json")
+    before["ranges"] = [f"{one.start}-{one.end}" for one in subnet.ranges]
+
+    async def save(values: Values) -> Subnet:
+        body = body_of(values)
+        changes = {name: value for name, value in body.items() if before.get(name) != value}
+        return await app.session.client.subnets.update(subnet.name, changes) if changes else subnet
+
+    lines = [f"Not answered at the moment: {subnet.hold}"] if subnet.hold else []
+    form = Form(f"Subnet {subnet.name}", fields_of(subnet, app.session.interfaces, {}), save, lines=lines)
+    saved = await app.push_screen_wait(form)
+    if saved is not None:
+        app.say(f"{plural(1, 'subnet')} saved: {saved.name}  (z undoes it)")

@@ -1,0 +1,67 @@
+"""The screen in a file, as text or as a picture; and drawing it again on a terminal of unknown size."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_state_path
+from textual import events
+from textual.geometry import Size
+
+if TYPE_CHECKING:
+    from app.screens.app import BootcartApp
+
+
+def folder() -> Path:
+    """Where shots go: `BOOTCART_SHOTS`, else the user's state directory, else the temporary one."""
+    wanted = os.environ.get("BOOTCART_SHOTS")
+    place = Path(wanted) if wanted else user_state_path("bootcart")
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir())
+    return place if os.access(place, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _write(suffix: str, text: str) -> Path:
+    start = time.strftime("bootcart-%Y%m%d-%H%M%S")
+    for number in range(100):
+        path = folder() / f"{start}{f'-{number}' if number else ''}.{suffix}"
+        try:
+            # Never over another's file, never through a link left in a shared directory.
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+    raise FileExistsError(f"a hundred shots within one second in {folder()}")
+
+
+def dump_text(app: BootcartApp) -> Path:
+    """The screen's text; raises OSError where it cannot be written."""
+    return _write("txt", "\n".join(row.rstrip() for row in app.screen_rows()) + "\n")
+
+
+def dump_svg(app: BootcartApp) -> Path:
+    """The screen as SVG; raises OSError where it cannot be written."""
+    return _write("svg", app.export_screenshot(title="Bootcart"))
+
+
+def remeasure(app: BootcartApp) -> None:
+    """Ask the system for the size again (a serial line tells no change), then paint everything."""
+    if not app.is_headless:
+        try:
+            width, height = os.get_terminal_size(1)
+        except OSError:
+            width, height = 0, 0
+        size = Size(width, height)
+        if width and height and size != app.size:
+            app.post_message(events.Resize(size, size))
+            return
+    app.refresh(layout=True)
+    app.screen.refresh(layout=True)

@@ -1,0 +1,1 @@
+"""Setting up a segment step by step: interface, proposal, review, consent."""

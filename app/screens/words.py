@@ -1,0 +1,147 @@
+"""Words and figures as an operator reads them: times, spans, sizes, names made safe to draw."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+
+from rich.cells import cell_len, set_cell_size
+
+from app.model.machine import Machine
+from app.model.subnet import Range, Subnet
+
+# What a VT's font (CP437) or a serial line is sure to have; anything else is replaced on a console.
+CP437 = frozenset("─│┌┐└┘├┤┬┴┼═║░▒▓█▄▀▌▐■√»«·≡±▲▼►◄○•↑↓→←")
+_ASCII_FOR = {
+    "…": ".", "–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "×": "x", "●": "*", "◐": "*", "✓": "+",
+    "⚠": "!", "╭": "+", "╮": "+", "╯": "+", "╰": "+", "▁": "_", "▔": "-", "▊": "|", "▎": "|", "▏": "|",
+}  # fmt: skip
+
+
+def safe(text: object, limit: int = 1000) -> str:
+    """`text` on one line without control, bidi or other format characters: nothing in it can steer a terminal."""
+    raw = str(text)[:limit]
+    if raw.isascii() and raw.isprintable():
+        return raw
+    return "".join("." if unicodedata.category(char)[0] == "C" else char for char in raw)
+
+
+def console_text(text: str) -> str:
+    """`text` with every glyph a VT lacks replaced, cell for cell."""
+    if text.isascii():
+        return text
+    mapped = "".join(char if char.isascii() or char in CP437 else _for_console(char) for char in text)
+    # What is joined into one glyph falls apart here; the columns after it must not move.
+    width = cell_len(text)
+    return mapped if cell_len(mapped) == width else set_cell_size(mapped, width)
+
+
+def _for_console(char: str) -> str:
+    width = cell_len(char)
+    if width == 1 and (known := _ASCII_FOR.get(char)):
+        return known
+    bare = unicodedata.normalize("NFKD", char)[0]
+    if width == 1 and bare.isascii() and bare.isprintable():
+        return bare
+    return "?" * width
+
+
+def fit(text: str, width: int) -> str:
+    """`text` cut or padded to exactly `width` cells; `~` ends what was cut."""
+    if width <= 0:
+        return ""
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "~"
+    return set_cell_size(text, width)
+
+
+def clock(when: float) -> str:
+    """HH:MM:SS, local time."""
+    return time.strftime("%H:%M:%S", time.localtime(when)) if when else "--:--:--"
+
+
+def stamp(when: float) -> str:
+    """Date and time, local."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else "-"
+
+
+def span(seconds: float) -> str:
+    """A length of time in at most five characters: `00:12`, `59:59`, `2h`, `3d`."""
+    seconds = max(0, int(seconds))
+    if seconds < 3600:
+        return f"{seconds // 60:02d}:{seconds % 60:02d}"
+    if seconds < 86_400:
+        return f"{seconds // 3600}h"
+    return f"{seconds // 86_400}d"
+
+
+def age(seconds: float) -> str:
+    """A length of time that changes once a minute at most: `<1m`, `5m`, `2h`, `3d`."""
+    seconds = max(0, int(seconds))
+    if seconds < 60:
+        return "<1m"
+    return f"{seconds // 60}m" if seconds < 3600 else span(seconds)
+
+
+def long_span(seconds: float) -> str:
+    """A length of time in words: `12 s`, `5 min`, `2 h`, `3 d`."""
+    seconds = max(0, int(seconds))
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def delta(seconds: float | None) -> str:
+    """Time since the hop before: `+0.12s`, `+12s`, `+3m20`."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"+{seconds:.2f}s"
+    if seconds < 100:
+        return f"+{seconds:.1f}s"
+    return f"+{int(seconds) // 60}m{int(seconds) % 60:02d}"
+
+
+def size(count: int) -> str:
+    """Bytes with a unit of 1024: `512 B`, `1.0 MiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            return f"{int(amount)} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return ""
+
+
+def disk_size(count: int) -> str:
+    """Bytes as disks are sold, unit of 1000: `960 GB`, `4.0 TB`."""
+    if count >= 10**12:
+        return f"{count / 10**12:.1f} TB"
+    return f"{count / 10**9:.0f} GB" if count >= 10**9 else f"{count / 10**6:.0f} MB"
+
+
+def speed(megabits: int) -> str:
+    """Link speed: `1G`, `100M`, `-` where unknown."""
+    if not megabits:
+        return "-"
+    return f"{megabits / 1000:g}G" if megabits >= 1000 else f"{megabits}M"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 machine`, `3 machines`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def ranges(subnet: Subnet) -> str:
+    """The ranges of a subnet as an operator types them."""
+    return ", ".join(span_text(one) for one in subnet.ranges)
+
+
+def span_text(one: Range) -> str:
+    """A range as an operator types it."""
+    return f"{one.start}-{one.end}"
+
+
+def agent_listens(machine: Machine, now: float) -> bool:
+    """Its agent was heard within three heartbeats (ten seconds each)."""
+    return bool(machine.heartbeat) and now - machine.heartbeat <= 30

@@ -1,0 +1,78 @@
+"""`bootcart serve`: the engine, headless, in the foreground, until a signal or the API asks it to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import Field, fields
+from typing import Any
+
+from app.config import Settings, load
+from app.errors import BootcartError
+
+# sysexits(3) EX_CONFIG: a supervisor that starts us again would only hear the same.
+EXIT_CONFIGURATION = 78
+
+_LIST_FIELDS = frozenset({"interface", "file_root", "disable"})
+_SWITCHES = frozenset({"take_over"})
+
+
+def flag_of(setting: Field[Any]) -> str:
+    """The command-line flag of a setting."""
+    return "--" + setting.name.replace("_", "-")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of the engine, one per setting."""
+    made = argparse.ArgumentParser(prog="bootcart serve", description=__doc__, allow_abbrev=False)
+    made.add_argument("--config", help="TOML file; default BOOTCART_CONFIG, else /etc/bootcart/bootcart.toml")
+    for setting in fields(Settings):
+        options: dict[str, Any] = {"help": setting.metadata["doc"], "default": None, "dest": setting.name}
+        if setting.name in _SWITCHES:
+            options |= {"action": "store_true"}
+        elif setting.name in _LIST_FIELDS:
+            options |= {"action": "append"}
+        made.add_argument(flag_of(setting), **options)
+    return made
+
+
+def _logging(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True
+    )
+    # Each names every request it sees; our own events already do.
+    for name in ("httpx", "httpcore", "uvicorn", "aiohttp", "asyncio", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+async def run(settings: Settings) -> int:
+    """Run an engine until it is told to stop; returns the exit code. Raises BootcartError when it cannot start."""
+    from app.engine.assembly import Engine
+
+    engine = Engine(settings)
+    loop = asyncio.get_running_loop()
+    for number, why in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "interrupted")):
+        loop.add_signal_handler(number, engine.stop, why)
+    await engine.run(say=lambda line: print(line, flush=True))  # noqa: T201 - the ready line is this command's output
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse flags, run the engine, say in one line why it could not."""
+    flags = vars(parser().parse_args(list(arguments)))
+    config = flags.pop("config")
+    try:
+        from pathlib import Path
+
+        settings = load(flags, config_file=Path(config) if config else None)
+        _logging(settings.log_level)
+        return asyncio.run(run(settings))
+    except BootcartError as error:
+        sys.stderr.write(f"bootcart serve: {error}\n")
+        return EXIT_CONFIGURATION
+    except KeyboardInterrupt:
+        return 130

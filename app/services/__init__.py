@@ -1,0 +1,1 @@
+"""What runs inside the engine; a service never imports its sibling."""

@@ -1,0 +1,136 @@
+"""The boot script of one machine: which boot environment it is for, and what its template is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.model.bootenv import BootEnv
+from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.netboot.bootpath import script_path
+from app.netboot.decide import bootenv_of
+from app.netboot.render import architectures, render
+from app.netboot.view import NetworkView
+
+BOOT = "boot"
+ARGUMENTS = "arguments"
+MASK = "********"
+
+
+class Content(Protocol):
+    """Boot environments and the text of their templates."""
+
+    def bootenv(self, name: str) -> BootEnv | None: ...
+
+    def bootenvs(self) -> tuple[BootEnv, ...]: ...
+
+    def templates(self, name: str) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a machine boots and why: `local` and `reason` when it is kept from anything else."""
+
+    name: str
+    machine: Machine
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom a template is rendered: the MAC it boots with, its address, the base URL it reaches us at."""
+
+    mac: str
+    address: str
+    base: str
+
+
+def machine_of(mac: str, view: NetworkView) -> Machine:
+    """The machine with this MAC address, made up as far as it can be when nobody has named it."""
+    known = view.machine_by_mac(mac)
+    return known or Machine(id=machine_id_for(mac), name=machine_name_for(mac), macs=(mac,), registered=False)
+
+
+def choose(mac: str, view: NetworkView) -> Choice:
+    """The boot environment of a machine; held machines and reservations that never boot get `local`."""
+    machine = machine_of(mac, view)
+    reservation = view.reservation_for(mac)
+    if machine.held:
+        return Choice("local", machine, "it is held")
+    if reservation is not None and reservation.never_boot:
+        return Choice("local", machine, f"the reservation of {reservation.address} says never to boot it")
+    return Choice(bootenv_of(mac, view)[0], machine)
+
+
+def _machine(machine: Machine) -> dict[str, Any]:
+    """What a template may know of a machine, as plain values."""
+    return {
+        "id": str(machine.id),
+        "name": machine.name,
+        "macs": list(machine.macs),
+        "architecture": machine.architecture,
+        "firmware": machine.firmware,
+        "bootenv": machine.bootenv,
+        "registered": machine.registered,
+        "description": machine.description,
+    }
+
+
+def _boot_file(bootenv: BootEnv, machine: Machine) -> Callable[..., str]:
+    def boot_file(kind: str, architecture: str = "") -> str:
+        wanted = architecture or machine.architecture
+        files = bootenv.architectures.get(wanted) or next(iter(bootenv.architectures.values()), None)
+        if files is None:
+            raise LookupError(f"{bootenv.name} has no files")
+        if kind == "kernel":
+            return files.kernel
+        if kind == "initrd" and files.initrds:
+            return files.initrds[0]
+        raise LookupError(f"{bootenv.name} has no {kind}")
+
+    return boot_file
+
+
+def _param(view: NetworkView) -> Callable[[str], str]:
+    def param(name: str) -> str:
+        try:
+            return view.preference(name)
+        except KeyError:
+            raise LookupError(f"there is no parameter {name!r}") from None
+
+    return param
+
+
+def rendered(
+    bootenv: BootEnv,
+    templates: Mapping[str, str],
+    choice: Choice,
+    asker: Asker,
+    view: NetworkView,
+    token: Callable[[], str],
+    template: str = BOOT,
+) -> str:
+    """A template of `bootenv` for one machine. Raises RenderError."""
+    context: dict[str, Any] = {
+        "machine": _machine(choice.machine),
+        "env": {
+            "name": bootenv.name,
+            "title": bootenv.title,
+            "architectures": architectures(bootenv.architectures),
+        },
+        "mac": asker.mac,
+        "address": asker.address,
+        "reason": choice.reason,
+        "provisioner_url": asker.base,
+        "script_path": script_path(asker.mac),
+        "boot_file": _boot_file(bootenv, choice.machine),
+        "param": _param(view),
+        "token": token,
+    }
+    if ARGUMENTS in templates:
+        # One line, whatever the definition's YAML made of it: it becomes a kernel command line.
+        context[ARGUMENTS] = " ".join(render(bootenv.name, ARGUMENTS, templates, context).split())
+    else:
+        context[ARGUMENTS] = ""
+    return render(bootenv.name, template, templates, context)

@@ -1,0 +1,261 @@
+"""Resolving a path for the peer that asks: rendered, per-client alias, loaders, discovery, the operator's trees."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from app.clock import Clock
+from app.errors import InvalidError, NotFoundError
+from app.model.bootenv import BootKind
+from app.model.event import EventDraft, Level
+from app.model.machine import Machine
+from app.model.subnet import Lease
+from app.netboot.bootpath import (
+    AUTOEXEC,
+    Answer,
+    FileRequest,
+    Refusal,
+    Role,
+    Served,
+    role_of,
+    script_mac,
+    script_path,
+)
+from app.netboot.render import GIVE_BACK, RenderError, failure_script
+from app.netboot.token import Claims, TokenKind
+from app.netboot.view import NetworkView
+from app.netboot.words import plain
+from app.services.bootfs.neighbours import arp as kernel_arp
+from app.services.bootfs.roots import Files
+from app.services.bootfs.scripts import BOOT, MASK, Asker, Choice, Content, choose, machine_of, rendered
+
+IPXE_TYPE = "text/plain; charset=utf-8"
+
+
+class View(NetworkView, Protocol):
+    """What the tree needs to know of the world."""
+
+    def lease_at(self, address: IPv4Address) -> Lease | None: ...
+
+    def machine(self, key: uuid.UUID) -> Machine | None: ...
+
+
+class BootFs:
+    """The virtual tree. Thread-safe; `resolve` may read the disk."""
+
+    def __init__(
+        self,
+        view: View,
+        content: Content,
+        files: Files,
+        *,
+        mint: Callable[[Claims], str],
+        emit: Callable[[EventDraft], None],
+        clock: Clock,
+        http_port: int,
+        address: IPv4Address | None = None,
+        arp: Callable[[], dict[IPv4Address, str]] = kernel_arp,
+        learn: Callable[[str, IPv4Address], None] | None = None,
+    ) -> None:
+        """`address`: fixed address for URLs; none: the one each machine reached. `learn` is told (MAC, address) pairs
+        that the ARP table proved where another server leases."""
+        self._view = view
+        self._content = content
+        self._files = files
+        self._mint = mint
+        self._emit = emit
+        self._clock = clock
+        self._http_port = http_port
+        self._address = address
+        self._arp = arp
+        self._learn = learn
+
+    def resolve(self, request: FileRequest) -> Answer:
+        """What the peer is given for a normalised path; None: there is no such file."""
+        if request.path == AUTOEXEC:
+            return self._autoexec(request)
+        mac = script_mac(request.path)
+        if mac is not None:
+            return self._script(request, mac)
+        file = self._files.find(request.path)
+        if file is None:
+            return None
+        return Served(request.path, role_of(request.path, self._content.bootenvs()), file=file)
+
+    def holding(self) -> bool:
+        """The hold switch is on: no boot service answers anyone."""
+        return self._view.holding()
+
+    def lease_at(self, address: IPv4Address) -> Lease | None:
+        """The lease that holds for an address now."""
+        return self._view.lease_at(address)
+
+    def machine(self, key: uuid.UUID) -> Machine | None:
+        """The machine with this id."""
+        return self._view.machine(key)
+
+    def preference(self, name: str) -> str:
+        """The value of a preference."""
+        return self._view.preference(name)
+
+    def mac_of(self, address: IPv4Address) -> str:
+        """The MAC address behind an address: by its lease, else by the ARP table; empty when neither knows."""
+        lease = self._view.lease_at(address)
+        return lease.mac if lease is not None else self._arp().get(address, "")
+
+    def base(self, local: IPv4Address) -> str:
+        """The URL of the boot listener for a machine that reached `local`."""
+        return f"http://{self._address or local}:{self._http_port}"
+
+    def preview(self, machine: Machine, bootenv: str = "", template: str = BOOT) -> str:
+        """What a machine would be given now, its token masked; `bootenv` instead of its own where one is named.
+
+        Raises RenderError, NotFoundError for an unknown boot environment, InvalidError for a machine without a MAC.
+        """
+        if not machine.macs:
+            raise InvalidError(f"{machine.name} has no MAC address", hint="give it one", field="macs")
+        mac = machine.macs[0]
+        choice = choose(mac, self._view)
+        choice = Choice(bootenv or choice.name, machine, "" if bootenv else choice.reason)
+        found = self._content.bootenv(choice.name)
+        if found is None:
+            hint = "see bootcart bootenvs list"
+            raise NotFoundError(f"there is no boot environment {choice.name!r}", hint=hint, field="bootenv")
+        if found.kind is BootKind.IGNORE:
+            return f"# {found.name}: no answer to boot requests\n"
+        asker = Asker(mac, str(machine.address or "0.0.0.0"), self.base(_towards(machine.address)))  # noqa: S104
+        templates = self._content.templates(found.name)
+        return rendered(found, templates, choice, asker, self._view, lambda: MASK, template)
+
+    def _autoexec(self, request: FileRequest) -> Answer:
+        """iPXE asks for this beside itself before it does anything else.
+
+        Where we lease the address, nothing is the best answer: iPXE then asks DHCP on the very card it was loaded from,
+        and is told its script. Where another server leases and sends everybody the same loader, iPXE would load itself
+        for ever: there it is sent to its script.
+        """
+        lease = self._view.lease_at(request.peer)
+        if lease is not None and lease.subnet:
+            return None
+        mac = self.mac_of(request.peer)
+        if not mac:
+            return None
+        lines = ("#!ipxe", "dhcp || dhcp ||", f"chain --replace {self.base(request.local)}/{script_path(mac)} ||")
+        return _text(request.path, "\n".join((*lines, *GIVE_BACK, "")), Role.FILE)
+
+    def _holds(self, mac: str, peer: IPv4Address) -> bool:
+        """The peer is the machine with this MAC: by our lease, or by the ARP table where another server leases."""
+        lease = self._view.lease_at(peer)
+        if lease is not None and lease.mac == mac:
+            return True
+        if lease is not None and lease.subnet:
+            return False
+        if self._arp().get(peer) != mac:
+            return False
+        if self._learn is not None:
+            self._learn(mac, peer)
+        return True
+
+    def _script(self, request: FileRequest, mac: str) -> Answer:
+        if not self._holds(mac, request.peer):
+            return Refusal(request.path, f"{request.peer} is not the machine {mac}")
+        if "failed" in request.query:
+            return self._reported(request, mac)
+        choice = choose(mac, self._view)
+        bootenv = self._content.bootenv(choice.name)
+        if bootenv is not None and bootenv.kind is BootKind.IGNORE:
+            return Refusal(request.path, f"{choice.machine.name} is to be left alone ({bootenv.name})")
+        if bootenv is None or bootenv.errors:
+            why = "; ".join(bootenv.errors) if bootenv else "there is no boot environment of this name"
+            hint = "assign another one, or bring what is missing: the machine asks again by itself"
+            return self._broken(request, mac, choice, RenderError(choice.name, "", 0, why, hint))
+        asker = Asker(mac, str(request.peer), self.base(request.local))
+        templates = self._content.templates(bootenv.name)
+        facts = {"bootenv": bootenv.name, "boots": bootenv.kind.value}
+        try:
+            text = rendered(
+                bootenv, templates, choice, asker, self._view, lambda: self._token(mac, request.peer, choice.machine)
+            )
+        except RenderError as error:
+            return self._broken(request, mac, choice, error)
+        return _text(request.path, text, Role.SCRIPT, facts)
+
+    def _token(self, mac: str, address: IPv4Address, machine: Machine) -> str:
+        known = machine.registered
+        seconds = float(self._view.preference("known-token-timeout" if known else "unknown-token-timeout"))
+        lease = self._view.lease_at(address)
+        claims = Claims(
+            kind=TokenKind.MACHINE if known else TokenKind.UNKNOWN,
+            mac=mac,
+            address=address,
+            expires=self._clock.now() + seconds,
+            since=lease.since if lease is not None and lease.mac == mac else 0.0,
+            machine=str(machine.id) if known else "",
+        )
+        return self._mint(claims)
+
+    def _broken(self, request: FileRequest, mac: str, choice: Choice, error: RenderError) -> Served:
+        """A script that says what is wrong on the machine's own screen, and an event that says it here."""
+        machine = choice.machine
+        data = {"bootenv": error.bootenv, "template": error.template, "line": error.line, "why": error.why}
+        self._emit(
+            EventDraft(
+                time=self._clock.now(),
+                kind="render.failed",
+                message=f"{machine.name} cannot be given {choice.name or 'a boot environment'}: {plain(str(error))}",
+                level=Level.ERROR,
+                mac=mac,
+                machine=machine.id if machine.registered else None,
+                address=str(request.peer),
+                data=data,
+            )
+        )
+        attempt = request.query.get("attempt", "0")
+        again = f"{self.base(request.local)}/{script_path(mac)}"
+        place = f"{error.template} line {error.line}" if error.line else ""
+        text = failure_script(
+            f"{machine.name} cannot boot {choice.name} now",
+            (place, error.why),
+            again,
+            int(attempt) if attempt.isdecimal() and len(attempt) < 4 else 0,
+        )
+        # Not the script of its boot: that hop has failed.
+        return _text(request.path, text, Role.FILE)
+
+    def _reported(self, request: FileRequest, mac: str) -> Served:
+        """The machine's loader tells that it could not load something."""
+        what = plain(request.query["failed"], 32)
+        role = what if what in (Role.KERNEL, Role.INITRD) else Role.FILE
+        code = plain(request.query.get("errno", ""), 16).removeprefix("0x")
+        attempt = plain(request.query.get("try", ""), 4)
+        name = machine_of(mac, self._view).name
+        self._emit(
+            EventDraft(
+                time=self._clock.now(),
+                kind="http.failed",
+                message=f"{name} could not load its {what}: iPXE error {code}, attempt {attempt} (https://ipxe.org/{code})",
+                level=Level.WARNING,
+                mac=mac,
+                address=str(request.peer),
+                data={"path": request.path, "why": f"iPXE error {code}", "role": role},
+            )
+        )
+        return _text(request.path, "noted\n", Role.FILE)
+
+
+def _text(path: str, text: str, role: Role, facts: dict[str, str] | None = None) -> Served:
+    return Served(path, role, body=text.encode("utf-8"), content_type=IPXE_TYPE, facts=facts or {})
+
+
+def _towards(address: IPv4Address | None) -> IPv4Address:
+    """The local address that packets to `address` leave from; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address or "127.0.0.1"), 9))
+        except OSError:
+            return IPv4Address("127.0.0.1")
+        return IPv4Address(probe.getsockname()[0])

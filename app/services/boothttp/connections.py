@@ -1,0 +1,116 @@
+"""Connections of the boot listener: how many, for how long, and what happens to those that speak no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+from ipaddress import IPv4Address
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+IDLE_SECONDS = 30.0
+"""From the connection, or from the last answer, to a whole request head."""
+STUCK_SECONDS = 30
+"""How long a peer may take nothing of what is sent to it (tcp(7), TCP_USER_TIMEOUT)."""
+PER_SOURCE = 64
+"""Connections one address may have."""
+HEADER_MAX = 8190
+
+
+class Gate:
+    """Admits connections, and counts them."""
+
+    def __init__(self, accepts: Callable[[IPv4Address], bool], counters: dict[str, int]) -> None:
+        """`accepts` is asked for the local address a connection was made to."""
+        self.counters = counters
+        self._accepts = accepts
+        self._per_source: Counter[str] = Counter()
+        # Half of what the process may open is left to the others.
+        self._most = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+    def enter(self, peer: str, local: str) -> bool:
+        """A connection came; False: it is not wanted."""
+        crowded = self._per_source[peer] >= PER_SOURCE or self._per_source.total() >= self._most
+        if crowded or not self._accepts(IPv4Address(local)):
+            self.counters["dropped"] += 1
+            return False
+        self._per_source[peer] += 1
+        self.counters["connections"] = self._per_source.total()
+        return True
+
+    def leave(self, peer: str) -> None:
+        """An admitted connection is gone."""
+        self._per_source[peer] -= 1
+        if not self._per_source[peer]:
+            del self._per_source[peer]
+        self.counters["connections"] = self._per_source.total()
+
+
+class _Connection(RequestHandler):
+    """aiohttp's connection behind the gate, and without a traceback for what a peer sends."""
+
+    __slots__ = ("_gate", "_inside")
+
+    def __init__(self, server: web.Server, gate: Gate, **extra: Any) -> None:
+        super().__init__(server, **extra)
+        self._gate = gate
+        self._inside = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        # A peer that is gone already has no name.
+        if not peer or not local or not self._gate.enter(str(peer[0]), str(local[0])):
+            cast("asyncio.Transport", transport).abort()
+            return
+        self._inside = str(peer[0])
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._inside:
+            self._gate.leave(self._inside)
+            super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return super().handle_error(request, status, exc, message)
+        self._gate.counters["malformed"] += 1
+        response = web.Response(status=status, text="this is no HTTP request that can be answered\n")
+        response.force_close()
+        return response
+
+
+class BootServer(web.Server):
+    """A protocol factory for `loop.create_server`."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Any], gate: Gate, body_max: int) -> None:
+        def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+            loop = asyncio.get_running_loop()
+            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=body_max)
+
+        super().__init__(
+            handler,
+            request_factory=request,
+            access_log=None,
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=HEADER_MAX,
+            max_field_size=HEADER_MAX,
+            auto_decompress=False,
+        )
+        self._gate = gate
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, self._gate, loop=self._loop, **self._kwargs)

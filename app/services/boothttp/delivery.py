@@ -1,0 +1,143 @@
+"""Getting a file, or a part of it, onto the wire: from memory, or by sendfile in pieces with a deadline each."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import sys
+import termios
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from aiohttp import web
+
+from app.netboot.bootpath import Answer, Served
+from app.services.boothttp.ranges import Part, etag, http_date
+
+PIECE = 4 << 20
+"""Octets given to sendfile at a time."""
+PIECE_SECONDS = 60.0
+TAIL = 64 << 10
+SILENT_SECONDS = 1.0
+"""A peer that has all but TAIL octets acknowledged and is silent for this long has what it wanted."""
+_TCP_CLOSE = 7  # tcp_states.h; the first octet of struct tcp_info
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the tree gave, opened; `why` where the file cannot be read."""
+
+    answer: Answer
+    mac: str
+    file: BinaryIO | None = None
+    size: int = 0
+    modified_ns: int = 0
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How much of a part was sent."""
+
+    sent: int = 0
+    silent: float = 0.0
+    """Seconds waited at the end for an acknowledgement that did not come."""
+
+
+def opened(answer: Answer, mac: str) -> Opened:
+    """Open what the tree gave; blocks."""
+    if not isinstance(answer, Served):
+        return Opened(answer, mac)
+    if answer.body is not None:
+        return Opened(answer, mac, size=len(answer.body))
+    if answer.file is None:
+        return Opened(answer, mac, why="the tree gave nothing")
+    try:
+        descriptor = os.open(answer.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        return Opened(answer, mac, why=f"the file cannot be read: {error.strerror}")
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    status = os.fstat(descriptor)
+    return Opened(answer, mac, file, status.st_size, status.st_mtime_ns)
+
+
+async def deliver(
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    served: Served,
+    found: Opened,
+    part: Part,
+    moved: Progress,
+) -> None:
+    """Send the part, counting in `moved`. Raises ConnectionError, TimeoutError."""
+    if served.body is not None:
+        async with asyncio.timeout(PIECE_SECONDS):
+            await response.write(served.body)
+        moved.sent = part.count
+        return
+    loop = asyncio.get_running_loop()
+    while moved.sent < part.count:
+        transport = request.transport
+        if transport is None or transport.is_closing() or found.file is None:
+            raise ConnectionResetError("the peer is gone")
+        wanted = min(PIECE, part.count - moved.sent)
+        async with asyncio.timeout(PIECE_SECONDS):
+            count = await loop.sendfile(transport, found.file, part.start + moved.sent, wanted)
+        moved.sent += count
+        if count < wanted:
+            raise ConnectionAbortedError("the file became shorter while it was sent")
+
+
+@contextmanager
+def watching(request: web.BaseRequest) -> Generator[socket.socket]:
+    """A second handle on the connection's socket, which outlives the transport's: peers close as soon as they have all.
+
+    Raises ConnectionError where the connection is gone already.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the peer is gone")
+    with socket.fromfd(transport.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
+        yield sock
+
+
+async def acknowledged(sock: socket.socket, moved: Progress) -> None:
+    """Wait until the peer's kernel has taken all that was sent, so that "sent" means that it arrived.
+
+    A boot loader that starts what it has just read never acknowledges the last segments; silence over so little is
+    taken for that. Takes off `moved` what did not arrive. Raises ConnectionError, TimeoutError.
+    """
+    pause, last, since = 0.002, -1, time.monotonic()
+    async with asyncio.timeout(PIECE_SECONDS):
+        while left := int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+            if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE:
+                moved.sent = max(0, moved.sent - left)
+                raise ConnectionResetError("the peer broke the connection")
+            if left != last:
+                last, since = left, time.monotonic()
+            elif left <= TAIL and (waited := time.monotonic() - since) >= SILENT_SECONDS:
+                moved.silent = waited
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.1)
+
+
+def headers(served: Served, found: Opened, part: Part) -> dict[str, str]:
+    headers = {"Server": "bootcart", "Content-Type": served.content_type}
+    if served.body is not None:
+        return {**headers, "Cache-Control": "no-store"}
+    headers |= {
+        "Accept-Ranges": "bytes",
+        "ETag": etag(found.modified_ns, found.size),
+        "Last-Modified": http_date(found.modified_ns),
+    }
+    if part.status == 206:
+        headers["Content-Range"] = f"bytes {part.start}-{part.start + part.count - 1}/{found.size}"
+    elif part.status == 416:
+        headers["Content-Range"] = f"bytes */{found.size}"
+    return headers

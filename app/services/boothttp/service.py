@@ -1,0 +1,286 @@
+"""The boot HTTP service: one listener for machines, with the virtual tree and the agent's API behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from app.clock import Clock
+from app.errors import BootcartError, ConflictError, ForbiddenError, UnavailableError
+from app.model.event import EventDraft, Level
+from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
+from app.netboot.timeline import transfer_words
+from app.netboot.token import TokenRefusedError
+from app.netboot.words import plain
+from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
+from app.services.boothttp.connections import BootServer, Gate
+from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
+from app.services.boothttp.ranges import Part, choose
+
+TELL_PER_SECOND = 20
+_TOLD_AT_START = (Role.LOADER, Role.KERNEL, Role.INITRD)
+
+
+class Tree(World, Protocol):
+    """The virtual tree, as this service needs it; `resolve` is called from worker threads."""
+
+    def resolve(self, request: FileRequest) -> Answer: ...
+
+    def mac_of(self, address: IPv4Address) -> str: ...
+
+    def holding(self) -> bool: ...
+
+
+class BootHttpService:
+    """Serves machines on one TCP port, in the loop it is started in."""
+
+    name = "http"
+
+    def __init__(
+        self,
+        tree: Tree,
+        registrar: Registrar,
+        emit: Callable[[EventDraft], None],
+        clock: Clock,
+        *,
+        token_key: bytes,
+        address: str = "0.0.0.0",  # noqa: S104 - machines reach it by whichever network they are on
+        port: int = 8090,
+        accepts: Callable[[IPv4Address], bool] = lambda local: True,
+    ) -> None:
+        """`accepts` is asked whether connections to a local address are wanted. `port` 0 takes a free one (tests)."""
+        self.port = port
+        self.listening: tuple[str, ...] = ()
+        names = ("requests", "sent", "bytes", "aborted", "missing", "refused", "malformed", "dropped", "connections")
+        self.counters: dict[str, int] = dict.fromkeys(names, 0)
+        self._tree = tree
+        self._emit = emit
+        self._clock = clock
+        self._address = address
+        self._accepts = accepts
+        self._agent = AgentApi(registrar, tree, token_key, clock)
+        self._told = (0, 0)
+        self._server: asyncio.Server | None = None
+        self._boot: BootServer | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
+        boot = BootServer(self._handle, Gate(self._accepts, self.counters), BODY_MAX)
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                boot, self._address, self.port, backlog=1024, reuse_address=True
+            )
+        except OSError as error:
+            raise _cannot_listen(error, self._address, self.port) from error
+        self.port = server.sockets[0].getsockname()[1]
+        self._server, self._boot = server, boot
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="boothttp")
+        self.listening = (f"tcp {self._address}:{self.port}",)
+
+    async def stop(self) -> None:
+        """Close everything; downloads that run are cut off."""
+        if self._server is None or self._boot is None or self._pool is None:
+            return
+        self._server.close()
+        await self._boot.shutdown(1.0)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._server = None
+        self.listening = ()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.counters["requests"] += 1
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the peer is gone")
+        peer = IPv4Address(transport.get_extra_info("peername")[0])
+        local = IPv4Address(transport.get_extra_info("sockname")[0])
+        target = _target(request)
+        raw, _, query = target.partition("?")
+        try:
+            path = normalise(raw, percent=True)
+            asked = FileRequest(path, peer, local, query=_query(query))
+        except (BadPathError, ValueError) as error:
+            return self._refuse(plain(raw), peer, "", str(error), 404)
+        if path.startswith(PREFIX):
+            try:
+                return await self._agent.answer(request, path, peer)
+            except TokenRefusedError as error:
+                self._refuse(path, peer, self._tree.mac_of(peer), f"{error} ({error.why})", error.status)
+                return refused(error)
+        if request.method not in ("GET", "HEAD"):
+            return _plain(405, "files are read here, never written", {"Allow": "GET, HEAD"})
+        if self._tree.holding():
+            return _plain(503, "Bootcart is on hold", {"Retry-After": "10"})
+        return await self._serve(request, asked)
+
+    async def _serve(self, request: web.BaseRequest, asked: FileRequest) -> web.StreamResponse:
+        found = await asyncio.get_running_loop().run_in_executor(self._pool, self._open, asked)
+        answer = found.answer
+        if answer is None:
+            self.counters["missing"] += 1
+            words = f"asked for {asked.path or 'the top'} by HTTP, which is not there"
+            level = Level.DEBUG if hopeful(asked.path) else Level.INFO
+            self._tell("http.missing", words, asked.peer, found.mac, {"path": asked.path}, level, limited=True)
+            return _plain(404, "not found")
+        if isinstance(answer, Refusal):
+            return self._refuse(asked.path, asked.peer, found.mac, answer.why, 404)
+        if answer.body is None and found.file is None:
+            return self._refuse(asked.path, asked.peer, found.mac, found.why, 500)
+        try:
+            return await self._send(request, asked, answer, found)
+        finally:
+            if found.file is not None:
+                found.file.close()
+
+    def _open(self, asked: FileRequest) -> Opened:
+        """In a worker thread: what the tree gives, opened."""
+        mac = self._tree.mac_of(asked.peer)
+        answer = self._tree.resolve(asked)
+        # The tree may just have learned who this is.
+        mac = mac or self._tree.mac_of(asked.peer)
+        return opened(answer, mac)
+
+    async def _send(
+        self, request: web.BaseRequest, asked: FileRequest, served: Served, found: Opened
+    ) -> web.StreamResponse:
+        memory = served.body is not None
+        part = Part(200, 0, found.size) if memory else choose(request.headers, found.size, found.modified_ns)
+        response = web.StreamResponse(status=part.status, headers=headers(served, found, part))
+        if part.status != 304:
+            response.content_length = part.count
+        only_head = request.method == "HEAD"
+        facts: dict[str, Any] = {"path": served.path, "role": served.role.value, **served.facts}
+        if served.role in _TOLD_AT_START and not only_head and part.count:
+            words = f"fetches {served.path} by HTTP"
+            self._tell("http.started", words, asked.peer, found.mac, {**facts, "size": part.count})
+        began = time.monotonic()
+        moved = Progress()
+        try:
+            await self._transmit(request, response, served, found, part, moved)
+        except (ConnectionError, TimeoutError, asyncio.CancelledError) as error:
+            self.counters["aborted"] += 1
+            words = f"broke off {served.path} after {moved.sent} of {part.count} bytes"
+            facts |= {"bytes": moved.sent, "size": part.count}
+            self._tell("http.aborted", words, asked.peer, found.mac, facts, Level.WARNING)
+            if request.transport is not None:
+                request.transport.abort()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return response  # there is nobody to raise it to
+        self._sent(request, asked, served, found, part, round(time.monotonic() - began - moved.silent, 3))
+        return response
+
+    async def _transmit(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        served: Served,
+        found: Opened,
+        part: Part,
+        moved: Progress,
+    ) -> None:
+        """Send head and part; return when a file's octets have arrived. Raises ConnectionError, TimeoutError."""
+        if request.method == "HEAD" or not part.count or found.file is None:
+            await response.prepare(request)
+            if request.method != "HEAD" and part.count:
+                await deliver(request, response, served, found, part, moved)
+            await response.write_eof()
+            return
+        with watching(request) as sock:
+            await response.prepare(request)
+            await deliver(request, response, served, found, part, moved)
+            await response.write_eof()
+            await acknowledged(sock, moved)
+
+    def _sent(
+        self,
+        request: web.BaseRequest,
+        asked: FileRequest,
+        served: Served,
+        found: Opened,
+        part: Part,
+        seconds: float,
+    ) -> None:
+        count = 0 if request.method == "HEAD" else part.count
+        self.counters["sent"] += 1
+        self.counters["bytes"] += count
+        facts: dict[str, Any] = {"path": served.path, "bytes": count, "seconds": seconds, "status": part.status}
+        if request.method == "HEAD" or part.status in (304, 416):
+            # The file itself has not moved: it must not look like a hop of the boot.
+            what = {200: "how large", 304: "whether it has the newest of"}.get(part.status, "about")
+            words = f"asked {what} {served.path}{' is' if part.status == 200 else ''}"
+            self._tell("http.sent", words, asked.peer, found.mac, {**facts, "role": "file"}, Level.DEBUG)
+            return
+        words = f"{transfer_words(served.path, count, seconds)} by HTTP"
+        facts |= {"role": served.role.value, **served.facts}
+        level = Level.DEBUG if part.status == 206 and served.role is Role.FILE else Level.INFO
+        self._tell("http.sent", words, asked.peer, found.mac, facts, level)
+
+    def _refuse(self, path: str, peer: IPv4Address, mac: str, why: str, status: int) -> web.Response:
+        self.counters["refused"] += 1
+        words = f"was refused {path} by HTTP: {why}"
+        facts = {"path": path, "why": why, "status": status, "role": Role.FILE.value}
+        self._tell("http.refused", words, peer, mac, facts, Level.WARNING, limited=True)
+        # The peer learns no more than that there is nothing for it.
+        return _plain(404, "not found") if status == 404 else _plain(status, why)
+
+    def _tell(
+        self,
+        kind: str,
+        words: str,
+        peer: IPv4Address,
+        mac: str,
+        data: Mapping[str, Any],
+        level: Level = Level.INFO,
+        *,
+        limited: bool = False,
+    ) -> None:
+        now = self._clock.now()
+        if limited:
+            second, count = self._told
+            self._told = (int(now), count + 1 if second == int(now) else 1)
+            if self._told[1] > TELL_PER_SECOND:
+                return
+        mac = mac or self._tree.mac_of(peer)
+        message = f"{mac or peer} {words}"
+        draft = EventDraft(
+            time=now, kind=kind, message=message, level=level, mac=mac, address=str(peer), data=dict(data)
+        )
+        self._emit(draft)
+
+
+def _target(request: web.BaseRequest) -> str:
+    """The request target as it was sent, without the scheme and host of the absolute form (RFC 9112 section 3.2)."""
+    scheme, found, rest = request.raw_path.partition("://")
+    if found and scheme in ("http", "https"):
+        return "/" + rest.partition("/")[2]
+    return request.raw_path
+
+
+def _query(text: str) -> dict[str, str]:
+    return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=32))
+
+
+def _plain(status: int, words: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=words + "\n", headers={"Server": "bootcart", **(headers or {})})
+
+
+def _cannot_listen(error: OSError, address: str, port: int) -> BootcartError:
+    where = f"TCP port {port} on {address}"
+    if error.errno == errno.EADDRINUSE:
+        hint = f"stop the other program (ss -ltnp 'sport = :{port}' names it), or choose another --http-port"
+        return ConflictError(f"{where} is taken by another program", hint=hint, field="http_port")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        hint = "run as root or with CAP_NET_BIND_SERVICE, or choose an --http-port above 1023"
+        return ForbiddenError(f"{where} may not be used by this user", hint=hint, field="http_port")
+    hint = "check that the address is this host's"
+    return UnavailableError(f"{where} cannot be used: {error.strerror}", hint=hint, field="http_port")

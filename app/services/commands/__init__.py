@@ -1,0 +1,1 @@
+"""The one door for mutation: validated, logged with actor and inverse, told as an event."""

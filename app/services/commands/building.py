@@ -1,0 +1,92 @@
+"""Objects made from what an operator sent: new ones, and changed copies of those there are."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from app.errors import InvalidError
+from app.model.engine import Preference
+from app.model.fields import Model, normal_mac
+from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.model.subnet import Reservation, Subnet
+from app.services.commands.objects import key_of
+from app.services.commands.parsing import parse
+from app.services.commands.rules import machines
+from app.store.directory import Directory
+from app.store.documents import to_body
+
+_KINDS: dict[str, type[Model]] = {"machines": Machine, "subnets": Subnet, "reservations": Reservation}
+_KEYS = {"machines": "id", "subnets": "name", "reservations": "address"}
+
+
+def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) -> Model:
+    """A new object from its JSON. Raises InvalidError."""
+    kind = _KINDS.get(noun)
+    if kind is None:
+        hint = "set it: bootcart prefs set NAME VALUE" if noun == "prefs" else "they come by themselves"
+        raise InvalidError(f"{noun} cannot be created", hint=hint)
+    if kind is not Machine:
+        return parse(kind, body)
+    fields = machines.writable(body, {"registered": True, "created": 0.0, "heartbeat": 0.0, "reboot_wanted": False})
+    first = _first_mac(fields.get("macs"))
+    if fields.get("id") is None:
+        # A machine seen on the wire and then described by hand stays the same machine.
+        derived = machine_id_for(first) if first else uuid.uuid4()
+        fields["id"] = derived if directory.machine(derived) is None else uuid.uuid4()
+    if fields.get("name") is None and first:
+        fields["name"] = machine_name_for(first)
+    made = parse(Machine, fields)
+    if directory.machine(made.id) is not None:
+        raise InvalidError(f"there is already a machine with the id {made.id}", hint="leave the id out", field="id")
+    return made.model_copy(update={"created": now})
+
+
+def changed(noun: str, current: Model, changes: Mapping[str, Any]) -> Model:
+    """`current` with `changes` laid over it; null gives a field its default. Raises InvalidError."""
+    kind = _KINDS.get(noun)
+    if kind is None:
+        hint = "delete it instead" if noun == "leases" else "they come with the content"
+        raise InvalidError(f"{noun} cannot be changed", hint=hint)
+    body = to_body(current)
+    wanted = machines.writable(changes, body) if isinstance(current, Machine) else dict(changes)
+    key = _KEYS[noun]
+    if key in wanted and str(wanted[key]) != key_of(current):
+        raise InvalidError(
+            f"the {key} is what the object is known by and cannot be changed",
+            hint="create another and delete this one",
+            field=key,
+        )
+    for name, value in wanted.items():
+        if value is None:
+            body.pop(name, None)
+            if name not in kind.model_fields:
+                parse(kind, {**body, name: value})
+        else:
+            body[name] = value
+    return parse(kind, body)
+
+
+def preference_value(preference: Preference, changes: Mapping[str, Any]) -> str:
+    """The new value in a change of a preference: only that can be changed; null means the default."""
+    for name, value in changes.items():
+        if name != "value" and (name not in Preference.model_fields or value != getattr(preference, name)):
+            raise InvalidError(f"{name!r} of a preference cannot be changed", hint="give `value`", field=name)
+    if "value" not in changes:
+        raise InvalidError("no value is given", hint='for example {"value": "discovery"}', field="value")
+    value = changes["value"]
+    if value is None:
+        return preference.default
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InvalidError("the value must be text or a number", hint="put it in quotes", field="value")
+    return str(value)
+
+
+def _first_mac(macs: Any) -> str:
+    """The first MAC of a body that is not validated yet, empty when there is none to be read."""
+    given = cast("Sequence[Any]", macs) if isinstance(macs, (list, tuple)) else ()
+    try:
+        return normal_mac(str(given[0])) if given else ""
+    except ValueError:
+        return ""

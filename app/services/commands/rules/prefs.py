@@ -1,0 +1,60 @@
+"""Preferences: a closed list, each with its own rule."""
+
+from __future__ import annotations
+
+import difflib
+from urllib.parse import urlsplit
+
+from app.errors import InvalidError, NotFoundError
+from app.model.engine import PREFERENCES, Preference
+from app.services.commands.rules import bootenvs
+from app.store.directory import Directory
+
+TIMEOUT_MIN, TIMEOUT_MAX = 30, 86_400
+
+
+def find(name: str) -> Preference:
+    """The preference of this name. Raises NotFoundError with a suggestion."""
+    for preference in PREFERENCES:
+        if preference.name == name:
+            return preference
+    names = [each.name for each in PREFERENCES]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else "they are " + ", ".join(names)
+    raise NotFoundError(f"no preference {name!r}", hint=hint)
+
+
+def check(preference: Preference, value: str, directory: Directory) -> str:
+    """The value to store. Raises InvalidError."""
+    value = value.strip()
+    name = preference.name
+    if preference.choices and value not in preference.choices:
+        raise InvalidError(f"{name} cannot be {value!r}", hint="one of " + ", ".join(preference.choices), field="value")
+    if name.endswith("-timeout"):
+        if not (value.isascii() and value.isdigit()) or not TIMEOUT_MIN <= int(value) <= TIMEOUT_MAX:
+            raise InvalidError(
+                f"{name} cannot be {value!r}", hint=f"seconds, from {TIMEOUT_MIN} to {TIMEOUT_MAX}", field="value"
+            )
+        return str(int(value))
+    if name == "unknown-bootenv":
+        bootenvs.known(value, directory, "value")
+    elif name == "default-bootenv" and bootenvs.known(value, directory, "value").unknown_only:
+        raise InvalidError(
+            f"{value} is for machines nobody has named", hint="choose one that may be assigned", field="value"
+        )
+    elif name == "debian-mirror":
+        _check_url(value)
+        return value.rstrip("/")
+    return value
+
+
+def _check_url(value: str) -> None:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
+    except ValueError:
+        good = False
+    if not good or not value.isprintable() or " " in value:
+        raise InvalidError(
+            f"{value!r} is not the address of a mirror", hint="for example http://ftp.debian.org/debian", field="value"
+        )

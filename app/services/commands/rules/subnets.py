@@ -1,0 +1,108 @@
+"""Subnets: they do not overlap, can be served as they say, and are not taken from under reservations."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+from app.errors import ConflictError, InvalidError
+from app.model.subnet import Range, Reservation, Subnet, SubnetMode
+from app.store.directory import Directory
+
+
+def check(subnet: Subnet, before: Subnet | None, directory: Directory) -> None:
+    """`subnet` may be stored in place of `before`. Raises InvalidError or ConflictError."""
+    _possible(subnet)
+    for other in directory.subnets():
+        if before is not None and other.name == before.name:
+            continue
+        if other.name.casefold() == subnet.name.casefold():
+            raise ConflictError(f"there is already a subnet {other.name}", hint="choose another name", field="name")
+        if other.cidr.overlaps(subnet.cidr):
+            raise ConflictError(
+                f"{subnet.cidr} overlaps subnet {other.name} ({other.cidr})",
+                hint=f"choose another network, or change or delete {other.name}",
+                field="cidr",
+            )
+    if subnet.mode is SubnetMode.AUTHORITATIVE and not subnet.ranges and not subnet.reservations_only:
+        raise InvalidError(
+            "an authoritative subnet needs a range of addresses to give out",
+            hint=f"for example {proposal(subnet)}, or set reservations_only",
+            field="ranges",
+        )
+    if subnet.router is not None:
+        for number, span in enumerate(subnet.ranges):
+            if subnet.router in span:
+                raise InvalidError(
+                    f"the router {subnet.router} is inside {span.start}-{span.end} and would be given to a machine",
+                    hint=f"for example {proposal(subnet)}",
+                    field=f"ranges.{number}",
+                )
+    _reservations_stay(subnet, before, directory)
+
+
+def check_delete(subnet: Subnet, directory: Directory) -> None:
+    """`subnet` may be deleted. Raises ConflictError naming the reservations inside it."""
+    users = inside(subnet.cidr, directory)
+    if users:
+        raise ConflictError(
+            f"subnet {subnet.name} is in use by {_listed(users)}",
+            hint="delete those reservations first",
+        )
+
+
+def inside(cidr: IPv4Network, directory: Directory) -> list[Reservation]:
+    """The reservations in a network, by address."""
+    return sorted((each for each in directory.reservations() if each.address in cidr), key=lambda each: each.address)
+
+
+def proposal(subnet: Subnet) -> str:
+    """A range for a subnet: the middle of it, clear of the router; both ends included."""
+    first, last = int(subnet.cidr.network_address) + 1, int(subnet.cidr.broadcast_address) - 1
+    size = last - first + 1
+    start, end = first + size * 2 // 5, first + size * 4 // 5
+    if subnet.router is not None and start <= int(subnet.router) <= end:
+        start, end = (int(subnet.router) + 1, end) if int(subnet.router) < end else (start, end - 1)
+    span = Range(start=IPv4Address(start), end=IPv4Address(max(start, end)))
+    return f"{span.start}-{span.end}"
+
+
+def _possible(subnet: Subnet) -> None:
+    cidr = subnet.cidr
+    if cidr.is_multicast or cidr.is_loopback or cidr.is_unspecified or cidr.is_reserved:
+        raise InvalidError(
+            f"{cidr} is not a network machines can be in", hint="a private one, for example 10.7.0.0/24", field="cidr"
+        )
+    if cidr.prefixlen < 8:
+        raise InvalidError(f"{cidr} is too large", hint="a /8 is the most", field="cidr")
+    if cidr.prefixlen > 30:
+        raise InvalidError(
+            f"{cidr} has no room for a machine beside this server", hint="a /30 is the least", field="cidr"
+        )
+    if subnet.router in (cidr.network_address, cidr.broadcast_address):
+        raise InvalidError(
+            f"{subnet.router} is the network or broadcast address of {cidr}",
+            hint=f"for example {cidr.network_address + 1}",
+            field="router",
+        )
+
+
+def _reservations_stay(subnet: Subnet, before: Subnet | None, directory: Directory) -> None:
+    if before is not None and before.cidr != subnet.cidr:
+        left = [each for each in inside(before.cidr, directory) if each.address not in subnet.cidr]
+        if left:
+            raise ConflictError(
+                f"{subnet.cidr} leaves out {_listed(left)}", hint="delete those reservations first", field="cidr"
+            )
+    for each in inside(subnet.cidr, directory):
+        if each.address in (subnet.cidr.network_address, subnet.cidr.broadcast_address, subnet.router):
+            raise ConflictError(
+                f"{each.address} is reserved for {each.mac} and would be its network, broadcast or router address",
+                hint="delete that reservation first",
+                field="cidr" if each.address != subnet.router else "router",
+            )
+
+
+def _listed(users: list[Reservation]) -> str:
+    named = ", ".join(f"{each.address} ({each.mac})" for each in users[:5])
+    more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+    return f"the reservation{'s' if len(users) > 1 else ''} {named}{more}"

@@ -1,0 +1,228 @@
+"""The DHCP service: port 67, leases on the disk before they are acknowledged, expiry, a clock that may be set."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from app.clock import Clock
+from app.model.event import EventDraft, Level
+from app.model.subnet import Lease, LeaseState
+from app.netboot.allocate import LeaseTable
+from app.netboot.answer import answer
+from app.netboot.exchange import Answer, Arrival, Policy
+from app.netboot.identity import lease_key
+from app.netboot.replies import shortened
+from app.netboot.view import NetworkView
+from app.netboot.wire.dhcp4 import DhcpPacket
+from app.services.dhcp.responder import Emit, Interfaces, Responder
+
+SWEEP_SECONDS = 5.0
+# A wall clock further off than this was set; less is the drift that time keeping corrects.
+_CLOCK_SET_SECONDS = 2.0
+_CLOCK_TOLD_SECONDS = 60.0
+
+
+class LeaseJournal(Protocol):
+    """Makes leases durable."""
+
+    def commit(self, leases: Sequence[Lease], done: Callable[[BaseException | None], None]) -> None:
+        """Store all of `leases` or none; returns at once. `done` is called once, from any thread."""
+        ...
+
+
+def _ignore_leases(leases: Sequence[Lease]) -> None:
+    del leases
+
+
+def _ignore_learned(mac: str, address: IPv4Address) -> None:
+    del mac, address
+
+
+class DhcpService(Responder):
+    """Answers on port 67 as each subnet's mode and the run's ceiling allow.
+
+    `leases` gives every stored lease; it is called at each start. `on_leases` is told of every change after it is
+    durable, `on_learned` of addresses that another server gave; both in the service's thread, and must not block.
+    """
+
+    name = "dhcp"
+
+    def __init__(
+        self,
+        *,
+        view: NetworkView,
+        journal: LeaseJournal,
+        leases: Callable[[], Iterable[Lease]],
+        interfaces: Interfaces,
+        emit: Emit,
+        clock: Clock,
+        policy: Policy,
+        port: int = 67,
+        allowed: Collection[str] = (),
+        on_leases: Callable[[Sequence[Lease]], None] = _ignore_leases,
+        on_learned: Callable[[str, IPv4Address], None] = _ignore_learned,
+    ) -> None:
+        super().__init__(port=port, interfaces=interfaces, emit=emit, clock=clock, allowed=allowed, raw=True)
+        self._view = view
+        self._journal = journal
+        self._policy = policy
+        self._on_leases = on_leases
+        self._on_learned = on_learned
+        self._leases = leases
+        self._table = LeaseTable()
+        self._anchor = clock.now() - clock.monotonic()
+        self._shifted = 0.0
+        self.counters.update(dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases"), 0))
+
+    @property
+    def policy(self) -> Policy:
+        """What this run may do."""
+        return self._policy
+
+    def forget(self, address: IPv4Address) -> None:
+        """The operator deleted the lease of an address: it is nobody's from now on. From any thread."""
+        self.post(self._table.forget, address)
+
+    def restore(self, lease: Lease) -> None:
+        """The operator took the deletion of a lease back, and it is stored again. From any thread."""
+        self.post(self._restore, lease)
+
+    def _restore(self, lease: Lease) -> None:
+        if self._table.at(lease.address) is None:
+            self._table.commit([lease])
+
+    def now(self) -> float:
+        """Epoch seconds that follow the monotonic clock: a wall clock that is set ends no lease."""
+        return self._anchor + self._clock.monotonic()
+
+    async def prepare(self) -> None:
+        """Rebuild the index from what is stored: whatever was on its way when we stopped was never acknowledged."""
+        self._anchor = self._clock.now() - self._clock.monotonic()
+        self._table = LeaseTable(await asyncio.to_thread(self._leases))
+        self.counters["leases"] = len(self._table)
+
+    def begin(self) -> None:
+        """Start to sweep."""
+        self._sweep()
+
+    def handle(self, packet: DhcpPacket, arrival: Arrival) -> None:
+        """Answer one message; what changes a lease waits for the journal."""
+        found = answer(packet, arrival, self._view, self._table, self._policy, self.now())
+        if found.learned is not None:
+            self._on_learned(*found.learned)
+        if not found.lease_changes:
+            self._finish(found)
+            return
+        shifted = self._shifted
+        self._journal.commit(found.lease_changes, lambda error: self.post(self._settled, found, error, shifted))
+
+    def _finish(self, found: Answer) -> None:
+        if found.reply is None and not found.events:
+            self.counters["ignored"] += 1
+            return
+        self.send(found)
+        for event in found.events:
+            name = {"dhcp.offer": "offers", "proxy.offer": "offers", "dhcp.ack": "acks", "dhcp.nak": "naks"}.get(
+                event.kind
+            )
+            if name is not None:
+                self.counters[name] += 1
+        self.emit(found.events)
+
+    def _settled(self, found: Answer, error: BaseException | None, shifted: float) -> None:
+        """The journal has stored a lease, or could not."""
+        if error is not None:
+            self._not_stored(found, error)
+            return
+        changes = found.lease_changes
+        if shifted != self._shifted:
+            # The clock was set while it was on its way: what is left of it stays as it was.
+            moved = self._shifted - shifted
+            changes = tuple(item.model_copy(update={"expires": item.expires + moved}) for item in changes)
+            self._store(changes)
+        self._committed(changes)
+        self._finish(found)
+
+    def _committed(self, leases: Sequence[Lease]) -> None:
+        self._table.commit(leases)
+        self.counters["leases"] = len(self._table)
+        self._on_leases(leases)
+
+    def _not_stored(self, found: Answer, error: BaseException) -> None:
+        """No acknowledgement of what is not on the disk; a lease that already is may be used to its end."""
+        now = self.now()
+        self.counters["not_stored"] += 1
+        self._table.abandon(found.lease_changes, now)
+        lease = found.lease_changes[0]
+        stored = self._table.at(lease.address)
+        # The class alone: the text of a database's error may hold values.
+        why = f"the lease could not be stored ({type(error).__name__})"
+        if (
+            found.reply is not None
+            and stored is not None
+            and stored.state is LeaseState.BOUND
+            and lease_key(stored) == lease_key(lease)
+            and stored.expires - now >= 1
+        ):
+            self._finish(shortened(found, stored.expires - now, why))
+            return
+        events = [event for event in found.events if event.kind.startswith("dhcp.req")]
+        last = found.events[-1]
+        data = {
+            "xid": last.data.get("xid", ""),
+            "stage": last.data.get("stage", ""),
+            "reason": "not-stored",
+            "why": why,
+        }
+        silent = last.model_copy(
+            update={"kind": "dhcp.silent", "message": f"no answer: {why}", "level": Level.ERROR, "data": data}
+        )
+        self.emit([*events, silent])
+
+    def _store(self, leases: Sequence[Lease]) -> None:
+        """Store changes nobody waits for."""
+
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                self.post(self._count_not_stored)
+
+        self._journal.commit(leases, done)
+
+    def _count_not_stored(self) -> None:
+        self.counters["not_stored"] += 1
+
+    def _sweep(self) -> None:
+        """Mark what ran out, and follow a wall clock that was set."""
+        self.later(SWEEP_SECONDS, self._sweep)
+        drift = self._clock.now() - self.now()
+        if abs(drift) > _CLOCK_SET_SECONDS:
+            self._clock_was_set(drift)
+        else:
+            self._anchor += drift
+        ended = self._table.lapsed(self.now())
+        if ended:
+            self._store(ended)
+            self._committed(ended)
+
+    def _clock_was_set(self, seconds: float) -> None:
+        moved = self._table.shift(seconds, self.now())
+        self._anchor += seconds
+        self._shifted += seconds
+        if moved:
+            self._store(moved)
+            self._on_leases(moved)
+        if abs(seconds) >= _CLOCK_TOLD_SECONDS:
+            self.emit(
+                [
+                    EventDraft(
+                        time=self.now(),
+                        kind="clock.set",
+                        message=f"the host's clock was set by {seconds:+.0f} s; {len(moved)} leases keep their time",
+                        level=Level.WARNING,
+                        data={"seconds": seconds, "leases": len(moved)},
+                    )
+                ]
+            )

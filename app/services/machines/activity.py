@@ -1,0 +1,96 @@
+"""The newest boot of each machine: in memory while it happens, read from the event ring when asked for later."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from app.model.event import Event
+from app.model.timeline import Timeline
+
+TimelineOf = Callable[[Sequence[Event], float], Timeline]
+"""`app.netboot.timeline.timeline`: a machine's events, oldest first, and the time now."""
+Recall = Callable[[uuid.UUID], Sequence[Event]]
+"""The newest stored events of a machine, oldest first."""
+
+EVENTS_MAX = 200
+BUSY_MAX = 256
+IDLE_MAX = 20_000
+
+
+@dataclass(slots=True)
+class _Track:
+    events: deque[Event] = field(default_factory=lambda: deque[Event](maxlen=EVENTS_MAX))
+    whole: bool = False
+    """The events from before this track began have been read from the ring."""
+    boot: Timeline | None = None
+
+
+class Activity:
+    """Timelines by machine id. Thread-safe; `saw` never reads the disk, `boot` may."""
+
+    def __init__(self, timeline: TimelineOf, recall: Recall) -> None:
+        self._timeline = timeline
+        self._recall = recall
+        self._lock = threading.Lock()
+        self._busy: OrderedDict[uuid.UUID, _Track] = OrderedDict()
+        self._idle: OrderedDict[uuid.UUID, tuple[Timeline, float]] = OrderedDict()
+
+    def saw(self, event: Event) -> None:
+        """A new event; those of no machine are left aside."""
+        if event.machine is None or event.kind.startswith("audit."):
+            return
+        with self._lock:
+            track = self._busy.get(event.machine)
+            if track is None:
+                track = self._busy[event.machine] = _Track()
+                self._idle.pop(event.machine, None)
+            self._busy.move_to_end(event.machine)
+            track.events.append(event)
+            track.boot = None
+            if len(self._busy) > BUSY_MAX:
+                key, left = self._busy.popitem(last=False)
+                if left.whole and left.boot is not None:
+                    self._rest(key, left.boot, left.events[-1].time)
+
+    def boot(self, machine: uuid.UUID, now: float) -> tuple[Timeline, float]:
+        """The machine's newest boot and when its newest event was (0: never)."""
+        with self._lock:
+            track = self._busy.get(machine)
+            if track is None and machine in self._idle:
+                return self._idle[machine]
+            if track is not None and track.whole:
+                return self._current(track, now), track.events[-1].time
+        earlier = self._recall(machine)
+        with self._lock:
+            track = self._busy.get(machine)
+            if track is None:
+                known = self._timeline(earlier, now), earlier[-1].time if earlier else 0.0
+                self._rest(machine, *known)
+                return known
+            if not track.whole:
+                # What came in while the ring was read is in both.
+                merged = {event.id: event for event in (*earlier, *track.events)}
+                track.events = deque((merged[key] for key in sorted(merged)), maxlen=EVENTS_MAX)
+                track.whole = True
+                track.boot = None
+            return self._current(track, now), track.events[-1].time
+
+    def forget(self, machine: uuid.UUID) -> None:
+        """Read the ring again at the next call: what belongs to the machine has changed."""
+        with self._lock:
+            self._busy.pop(machine, None)
+            self._idle.pop(machine, None)
+
+    def _current(self, track: _Track, now: float) -> Timeline:
+        if track.boot is None:
+            track.boot = self._timeline(tuple(track.events), now)
+        return track.boot
+
+    def _rest(self, machine: uuid.UUID, boot: Timeline, seen: float) -> None:
+        self._idle[machine] = (boot, seen)
+        if len(self._idle) > IDLE_MAX:
+            self._idle.popitem(last=False)

@@ -1,0 +1,234 @@
+"""The registrar: what machines say of themselves through their agent, made into records."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from ipaddress import IPv4Address
+from typing import Any, Protocol
+
+from app.clock import Clock
+from app.errors import InvalidError
+from app.model.event import EventDraft, Level
+from app.model.fields import normal_mac
+from app.model.inventory import Inventory
+from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.netboot.words import plain
+from app.services.machines import registration
+from app.services.machines.registration import Registration
+from app.services.machines.roster import Roster, record_of
+from app.store.directory import Directory
+
+PERSIST_SECONDS = 600.0
+"""A heartbeat is written to the store this seldom; in between it is in memory."""
+AGENT_EVENTS = ("started", "failed", "rebooting")
+OUTPUT_MAX = 4000
+
+
+class Reports(Protocol):
+    """Where records are stored; the command layer."""
+
+    def exclusively(self) -> AbstractContextManager[Any]:
+        """While it is entered, nobody else changes a record."""
+        ...
+
+    def report(
+        self, actor: str, changes: Sequence[tuple[Machine | None, Machine]], summary: str, *, audit: bool = True
+    ) -> None: ...
+
+
+class Registrar:
+    """Registers machines and takes what their agents report. Thread-safe; every method may wait for the disk.
+
+    The caller has checked the token: that it is for this MAC, or for this machine.
+    """
+
+    def __init__(
+        self,
+        reports: Reports,
+        directory: Directory,
+        roster: Roster,
+        emit: Callable[[EventDraft], None],
+        clock: Clock,
+    ) -> None:
+        self._reports = reports
+        self._directory = directory
+        self._roster = roster
+        self._emit = emit
+        self._clock = clock
+
+    def register(self, mac: str, address: IPv4Address, report: Mapping[str, Any]) -> Machine:
+        """Find or make the record of the machine that booted from `mac` and holds `address`.
+
+        Raises InvalidError for a garbled report, ConflictError naming both machines when it reports a MAC of another.
+        """
+        told = registration.read(report)
+        mac = normal_mac(mac)
+        with self._reports.exclusively():
+            before = registration.identify(mac, told, self._directory.machines(), self._roster.alive)
+            after = self._described(before or self._made(mac), mac, address, told)
+            # An address is one machine's: whoever was recorded with it gives it up first.
+            changes: list[tuple[Machine | None, Machine]] = [
+                (other, other.model_copy(update={"address": None}))
+                for other in self._directory.machines()
+                if other.id != after.id and other.address == address
+            ]
+            changes.append((before, after))
+            if before is None or len(changes) > 1 or _told_more(before, after):
+                said = f"registered {after.name} ({mac})" if before is None else f"{after.name} registered again"
+                self._reports.report(f"machine:{after.name}", changes, said)
+            self._roster.registered(after)
+        self._tell("registered", after, f"{after.name} registered", mac=mac, address=str(address), new=before is None)
+        return after
+
+    def inventory(self, key: uuid.UUID, inventory: Inventory) -> None:
+        """Keep what the discovery system found. Raises NotFoundError."""
+        cleaned = Inventory.model_validate(_cleaned(inventory.model_dump(mode="json")))
+        with self._reports.exclusively():
+            before = record_of(self._directory, key)
+            now = self._clock.now()
+            cleaned = cleaned.model_copy(update={"reported": now})
+            after = before.model_copy(
+                update={
+                    "inventory": cleaned,
+                    "architecture": _architecture(cleaned.cpu.architecture) or before.architecture,
+                    "firmware": cleaned.firmware if cleaned.firmware in ("bios", "uefi") else before.firmware,
+                    "heartbeat": now,
+                }
+            )
+            said = summary(cleaned)
+            self._reports.report(f"machine:{before.name}", [(before, after)], f"inventory of {before.name}: {said}")
+            self._roster.beat(key)
+        self._tell("inventory", after, f"{after.name}: {said}", summary=said)
+
+    def heartbeat(self, key: uuid.UUID) -> str:
+        """The machine's agent is alive; returns what it is to do: `reboot`, once, or nothing. Raises NotFoundError."""
+        with self._reports.exclusively():
+            before = record_of(self._directory, key)
+            now = self._clock.now()
+            self._roster.beat(key)
+            if not before.reboot_wanted and now - before.heartbeat < PERSIST_SECONDS:
+                return ""
+            after = before.model_copy(update={"heartbeat": now, "reboot_wanted": False})
+            self._reports.report(f"machine:{before.name}", [(before, after)], "heartbeat", audit=False)
+            if not before.reboot_wanted:
+                return ""
+            self._roster.rebooting(key)
+        self._tell("rebooting", after, f"{after.name} is told to reboot")
+        return "reboot"
+
+    def agent_event(self, key: uuid.UUID, kind: str, step: str = "", output: str = "") -> None:
+        """The agent tells how it goes. Raises InvalidError for a kind that is none, NotFoundError."""
+        if kind not in AGENT_EVENTS:
+            raise InvalidError(
+                f"{plain(kind)!r} is no agent event", hint="one of " + ", ".join(AGENT_EVENTS), field="kind"
+            )
+        machine = record_of(self._directory, key)
+        step, lines = plain(step, 80), [plain(line, 200) for line in output[-OUTPUT_MAX:].splitlines()]
+        last = next((line for line in reversed(lines) if line.strip()), "")
+        if kind == "failed":
+            message = f"{machine.name} failed at {step or 'an unnamed step'}" + (f": {last}" if last else "")
+            self._tell(kind, machine, message, level=Level.ERROR, step=step, output="\n".join(lines))
+        elif kind == "started":
+            self._tell(kind, machine, f"the agent of {machine.name} started", boot=step)
+        else:
+            self._tell(kind, machine, f"{machine.name} reboots")
+
+    def machine(self, key: uuid.UUID) -> Machine | None:
+        """The record of this id."""
+        return self._directory.machine(key)
+
+    def flush(self) -> None:
+        """Write heartbeats that are only in memory; called when the engine stops."""
+        with self._reports.exclusively():
+            changes = [
+                (machine, machine.model_copy(update={"heartbeat": beat}))
+                for machine in self._directory.machines()
+                if (beat := self._roster.heartbeat(machine)) > machine.heartbeat
+            ]
+            if changes:
+                self._reports.report("engine", changes, "heartbeats", audit=False)
+
+    def _made(self, mac: str) -> Machine:
+        """A record for a machine nobody knows: the one its sighting was, unless that id or name is taken."""
+        machines = self._directory.machines()
+        key = machine_id_for(mac)
+        names = {machine.name.casefold() for machine in machines}
+        name = machine_name_for(mac)
+        number = 2
+        while name.casefold() in names:
+            name, number = f"{machine_name_for(mac)}-{number}", number + 1
+        taken = self._directory.machine(key) is not None
+        return Machine(id=uuid.uuid4() if taken else key, name=name, created=self._clock.now())
+
+    def _described(self, machine: Machine, mac: str, address: IPv4Address, told: Registration) -> Machine:
+        macs = tuple(dict.fromkeys((*machine.macs, mac, *told.macs)))
+        return machine.model_copy(
+            update={
+                "macs": macs,
+                "address": address,
+                "architecture": _architecture(told.architecture) or machine.architecture,
+                "firmware": told.firmware or machine.firmware,
+                "heartbeat": self._clock.now(),
+                # It came up: whatever reboot was wanted has happened.
+                "reboot_wanted": False,
+            }
+        )
+
+    def _tell(
+        self,
+        kind: str,
+        machine: Machine,
+        message: str,
+        *,
+        mac: str = "",
+        address: str = "",
+        level: Level = Level.INFO,
+        **facts: Any,
+    ) -> None:
+        self._emit(
+            EventDraft(
+                time=self._clock.now(),
+                kind=f"agent.{kind}",
+                message=plain(message, 300),
+                level=level,
+                mac=mac or (machine.macs[0] if machine.macs else ""),
+                machine=machine.id,
+                address=address or (str(machine.address) if machine.address is not None else ""),
+                data=facts,
+            )
+        )
+
+
+def summary(inventory: Inventory) -> str:
+    """An inventory in one line: maker and model, processors, memory, disks, network cards."""
+    cpu, disks = inventory.cpu, [disk for disk in inventory.disks if disk.size]
+    parts = [
+        " ".join(filter(None, (inventory.system.manufacturer, inventory.system.product))),
+        f"{cpu.sockets or 1}× {cpu.model or 'CPU'}, {cpu.threads} threads" if cpu.threads else cpu.model,
+        f"{inventory.memory.total / 2**30:.1f} GiB" if inventory.memory.total else "",
+        f"{len(disks)} disk{'s' if len(disks) != 1 else ''} ({sum(disk.size for disk in disks) / 1e9:.0f} GB)",
+        f"{len(inventory.nics)} NIC{'s' if len(inventory.nics) != 1 else ''}",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _told_more(before: Machine, after: Machine) -> bool:
+    return before.model_copy(update={"heartbeat": after.heartbeat}) != after
+
+
+def _architecture(raw: str) -> str:
+    """Debian's name of an architecture, as boot environments are keyed by it."""
+    return {"x86_64": "amd64", "aarch64": "arm64", "i686": "i386"}.get(raw, raw)
+
+
+def _cleaned(value: Any) -> Any:
+    """The same JSON with every text fit to be shown."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value

@@ -1,0 +1,214 @@
+"""The engine's services under one roof: started, watched, restarted with back-off, each with the reason it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from app.clock import Clock
+from app.errors import BootcartError, ConflictError, NotFoundError
+from app.model.engine import Service, ServiceState
+from app.model.event import EventDraft, Level
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before each new try; the last is repeated."""
+_STOP_WITHIN = 3.0
+
+
+class Runnable(Protocol):
+    """What a service offers to be run."""
+
+    name: str
+
+    @property
+    def listening(self) -> Sequence[str]: ...
+
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class LoopThread:
+    """An event loop on a thread of its own, for services that must not wait for the main one."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.close()
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there and wait for it here."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+    def stop(self) -> None:
+        """End the loop and wait for its thread."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(_STOP_WITHIN)
+
+
+@dataclass(slots=True)
+class _Entry:
+    service: Runnable
+    thread: LoopThread | None
+    state: ServiceState = ServiceState.STARTING
+    reason: str = ""
+    hint: str = ""
+    since: float = 0.0
+    failures: int = 0
+    retry: asyncio.Task[None] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Registry:
+    """Runs services; every method belongs to the main loop."""
+
+    def __init__(
+        self, emit: Callable[[EventDraft], None], clock: Clock, owners: Mapping[str, str] | None = None
+    ) -> None:
+        """`owners`: by service name, who had its port when the launcher looked, which needs more rights than ours."""
+        self._owners = owners or {}
+        self._emit = emit
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._disabled: dict[str, float] = {}
+
+    def add(self, service: Runnable, thread: LoopThread | None = None) -> None:
+        """Know a service; `thread` runs it, else the main loop does."""
+        self._entries[service.name] = _Entry(service, thread, since=self._clock.now())
+
+    def disable(self, name: str) -> None:
+        """Know a service that this run does without."""
+        self._disabled[name] = self._clock.now()
+
+    def services(self) -> list[Service]:
+        """All of them as an operator sees them."""
+        found = [self._describe(name, entry) for name, entry in self._entries.items()]
+        return found + [Service(name=n, state=ServiceState.DISABLED, since=s) for n, s in self._disabled.items()]
+
+    def degraded(self) -> list[str]:
+        """The names of those that failed."""
+        return [name for name, entry in self._entries.items() if entry.state is ServiceState.FAILED]
+
+    async def start(self, name: str) -> None:
+        """Start one; a failure is kept, told as an event, and tried again with back-off."""
+        entry = self._entries[name]
+        async with entry.lock:
+            await self._start(name, entry)
+
+    async def restart(self, name: str) -> Service:
+        """Stop one if it runs and start it again at once. Raises NotFoundError; a failure shows in the answer."""
+        entry = self._entries.get(name)
+        if entry is None:
+            hint = (
+                f"{name} is disabled for this run" if name in self._disabled else "one of " + ", ".join(self._entries)
+            )
+            raise NotFoundError(f"no service {name!r} to restart", hint=hint)
+        async with entry.lock:
+            self._cancel_retry(entry)
+            if entry.state is ServiceState.UP:
+                await self._stop(name, entry)
+            entry.failures = 0
+            await self._start(name, entry)
+        return self._describe(name, entry)
+
+    async def stop_all(self) -> None:
+        """Stop every service, newest first."""
+        for name, entry in reversed(self._entries.items()):
+            async with entry.lock:
+                self._cancel_retry(entry)
+                if entry.state is ServiceState.UP:
+                    await self._stop(name, entry)
+
+    def _describe(self, name: str, entry: _Entry) -> Service:
+        up = entry.state is ServiceState.UP
+        return Service(
+            name=name,
+            state=entry.state,
+            listening=tuple(entry.service.listening) if up else (),
+            reason=entry.reason,
+            hint=entry.hint,
+            since=entry.since,
+            counters=dict(entry.service.counters),
+        )
+
+    async def _start(self, name: str, entry: _Entry) -> None:
+        # One that is tried again has failed until it is up: nobody must see it half-way and think better of it.
+        if entry.state is not ServiceState.FAILED:
+            entry.state, entry.since = ServiceState.STARTING, self._clock.now()
+        try:
+            await self._on(entry, entry.service.start())
+        except ConflictError as error:
+            owner = self._owners.get(name, "")
+            reason = f"{error.message}; at the start {owner} had it" if owner else error.message
+            self._failed(name, entry, reason, error.hint, owner)
+        except BootcartError as error:
+            self._failed(name, entry, error.message, error.hint)
+        except Exception as error:
+            # A service's own defect must not take the others down; it is logged whole and shown by name.
+            log.exception("%s did not start", name)
+            self._failed(name, entry, f"{type(error).__name__}: {error}", "see the engine's log")
+        else:
+            entry.state, entry.since = ServiceState.UP, self._clock.now()
+            entry.reason = entry.hint = ""
+            entry.failures = 0
+            listening = ", ".join(entry.service.listening)
+            words = f"{name} is up: {listening}" if listening else f"{name} is up"
+            self._event("service.started", words, {"service": name, "listening": listening})
+
+    def _failed(self, name: str, entry: _Entry, reason: str, hint: str, owner: str = "") -> None:
+        first = entry.reason != reason
+        if entry.state is not ServiceState.FAILED:
+            entry.state, entry.since = ServiceState.FAILED, self._clock.now()
+        entry.reason, entry.hint = reason, hint
+        delay = BACK_OFF[min(entry.failures, len(BACK_OFF) - 1)]
+        entry.failures += 1
+        if first:
+            text = f"{name} failed: {reason}" + (f" ({hint})" if hint else "")
+            data = {"service": name, "reason": reason, "hint": hint, "owner": owner}
+            self._event("service.failed", text, data, Level.ERROR)
+        entry.retry = asyncio.create_task(self._retry(name, entry, delay), name=f"retry {name}")
+
+    async def _retry(self, name: str, entry: _Entry, delay: float) -> None:
+        await asyncio.sleep(delay)
+        async with entry.lock:
+            if entry.state is ServiceState.FAILED:
+                await self._start(name, entry)
+
+    async def _stop(self, name: str, entry: _Entry) -> None:
+        try:
+            await asyncio.wait_for(self._on(entry, entry.service.stop()), _STOP_WITHIN)
+        except TimeoutError:
+            log.warning("%s did not stop within %.0f s", name, _STOP_WITHIN)
+        except Exception:
+            log.exception("%s did not stop cleanly", name)
+        entry.state, entry.since = ServiceState.STOPPED, self._clock.now()
+        self._event("service.stopped", f"{name} stopped", {"service": name})
+
+    @staticmethod
+    async def _on(entry: _Entry, work: Coroutine[Any, Any, None]) -> None:
+        await (entry.thread.call(work) if entry.thread is not None else work)
+
+    @staticmethod
+    def _cancel_retry(entry: _Entry) -> None:
+        # A retry cancels nothing of its own: it waits for the lock that the caller holds.
+        if entry.retry is not None:
+            entry.retry.cancel()
+            entry.retry = None
+
+    def _event(self, kind: str, message: str, data: dict[str, Any], level: Level = Level.INFO) -> None:
+        self._emit(EventDraft(time=self._clock.now(), kind=kind, message=message, level=level, data=data))

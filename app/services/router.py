@@ -1,0 +1,168 @@
+"""Answers the router solicitations of booting machines: "no router here", so that firmware does not wait for one.
+
+Debian 12's iPXE waits 13 s for a router advertisement on every boot. The answer is unicast, has lifetime 0, no prefix
+and no flags (RFC 4861 §6.2.3), and is never given where a real router advertises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from app.clock import Clock
+from app.model.engine import Interface
+from app.netboot.wire import icmp6
+
+log = logging.getLogger(__name__)
+V = TypeVar("V")
+
+_ETH_P_IPV6 = 0x86DD
+_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
+_SO_ATTACH_FILTER = 26
+# Both come at once from firmware; whichever is first waits for the other at most this long (seconds).
+_PENDING = 5.0
+_BOOTING = 300.0
+_ROUTER_MEMORY = 1800.0
+_REMEMBERED = 4096
+
+
+def _attach_filter(raw: socket.socket) -> None:
+    """Let the kernel drop all but ICMPv6 router solicitations and advertisements (socket(7), SO_ATTACH_FILTER)."""
+    program = [
+        (0x30, 0, 0, 20),  # ldb [next header]
+        (0x15, 0, 4, 58),  # ICMPv6?
+        (0x30, 0, 0, 54),  # ldb [type]
+        (0x15, 1, 0, 133),
+        (0x15, 0, 1, 134),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
+    ]
+    code = b"".join(struct.pack("HBBI", *step) for step in program)
+    buffer = ctypes.create_string_buffer(code)
+    raw.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
+
+
+def _remember(memory: dict[str, V], mac: str, value: V) -> None:
+    memory.pop(mac, None)
+    memory[mac] = value
+    if len(memory) > _REMEMBERED:
+        del memory[next(iter(memory))]
+
+
+class RouterService:
+    """One raw socket per served interface; all in the loop that starts it."""
+
+    name = "router"
+
+    def __init__(self, interfaces: Callable[[], Sequence[Interface]], clock: Clock) -> None:
+        """`interfaces` gives those the engine serves now; call `follow()` when that changes."""
+        self._interfaces = interfaces
+        self._clock = clock
+        self._sockets: dict[str, socket.socket] = {}
+        self._index: dict[str, int] = {}
+        self._booting: dict[str, float] = {}
+        self._pending: dict[str, tuple[float, str, icmp6.RouterMessage]] = {}
+        self._routers: dict[str, float] = {}
+        self.listening: tuple[str, ...] = ()
+        self.counters: dict[str, int] = {"solicitations": 0, "answers": 0, "routers": 0}
+
+    async def start(self) -> None:
+        """Open a socket on every served interface."""
+        self.follow()
+
+    async def stop(self) -> None:
+        """Close every socket."""
+        for name in list(self._sockets):
+            self._drop(name)
+        self.listening = ()
+
+    def follow(self) -> None:
+        """Open and close sockets so that they match the served interfaces."""
+        wanted = {i.name: i for i in self._interfaces() if i.mac and i.up}
+        for name in list(self._sockets):
+            if name not in wanted or wanted[name].index != self._index[name]:
+                self._drop(name)
+        for name, interface in wanted.items():
+            if name not in self._sockets:
+                self._open(interface)
+        self.listening = tuple(f"icmp6 router solicitations on {name}" for name in self._sockets)
+
+    def _open(self, interface: Interface) -> None:
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        try:
+            _attach_filter(raw)
+            raw.bind((interface.name, _ETH_P_IPV6))
+            # Solicitations go to ff02::2, which the card drops unless somebody asks for it.
+            raw.setsockopt(
+                _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", interface.index, _PACKET_MR_ALLMULTI, 0, b"")
+            )
+        except OSError as error:
+            raw.close()
+            log.warning("cannot listen for router solicitations on %s: %s", interface.name, error)
+            return
+        self._sockets[interface.name] = raw
+        self._index[interface.name] = interface.index
+        asyncio.get_running_loop().add_reader(raw, self._readable, interface.name)
+
+    def _drop(self, name: str) -> None:
+        raw = self._sockets.pop(name)
+        asyncio.get_running_loop().remove_reader(raw)
+        raw.close()
+
+    def _readable(self, name: str) -> None:
+        raw = self._sockets[name]
+        for _ in range(64):
+            try:
+                frame, sender = raw.recvfrom(2048)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.info("%s: %s", name, error)  # the link went down; `follow` closes the socket when it is gone
+                return
+            if sender[2] != socket.PACKET_OUTGOING:
+                self.heard(name, frame)
+
+    def heard(self, name: str, frame: bytes) -> None:
+        """One frame from the wire of interface `name`."""
+        message = icmp6.parse_router_message(frame)
+        if message is None:
+            return
+        now = self._clock.monotonic()
+        if message.kind == icmp6.ROUTER_ADVERTISEMENT:
+            if message.lifetime or message.has_prefix:
+                self.counters["routers"] += 1
+                self._routers[name] = now
+            return
+        self.counters["solicitations"] += 1
+        if now - self._booting.get(message.src_mac, -_BOOTING) < _BOOTING:
+            self._answer(name, message)
+        else:
+            _remember(self._pending, message.src_mac, (now, name, message))
+
+    def booting(self, mac: str) -> None:
+        """A machine with this MAC address is asking for a network boot: answer its solicitation, past or coming."""
+        now = self._clock.monotonic()
+        _remember(self._booting, mac, now)
+        waiting = self._pending.pop(mac, None)
+        if waiting is not None and now - waiting[0] < _PENDING:
+            self._answer(waiting[1], waiting[2])
+
+    def _answer(self, name: str, message: icmp6.RouterMessage) -> None:
+        if self._clock.monotonic() - self._routers.get(name, -_ROUTER_MEMORY) < _ROUTER_MEMORY:
+            return
+        interface = next((i for i in self._interfaces() if i.name == name), None)
+        raw = self._sockets.get(name)
+        if interface is None or interface.mac is None or raw is None:
+            return
+        frame = icmp6.no_router(interface.mac, icmp6.link_local(interface.mac), message.src_mac, message.src)
+        try:
+            raw.send(frame)
+        except OSError as error:
+            log.info("%s: cannot answer a router solicitation: %s", name, error)
+            return
+        self.counters["answers"] += 1

@@ -1,0 +1,212 @@
+"""A small supervisor: keeps one engine process alive, with back-off, and records why it last failed.
+
+It is run by path with the standard library alone (`python -I -S supervisor.py`), as the service user, in a session of
+its own, so that it outlives the terminal it was started from and costs a few megabytes. Nothing of the program is
+imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before the first, second, … restart in a row; the last repeats."""
+
+STEADY = 60.0
+"""An engine that lived this many seconds is not failing in a row."""
+
+PATIENCE = 6.0
+"""Seconds from SIGTERM to SIGKILL: the engine drains for at most 5."""
+
+ASKED_TO_STOP = 0
+CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h: starting again would fail the same way
+ALREADY_RUNS = 73
+
+LOG_LIMIT = 4 * 1024 * 1024
+TAIL_LINES = 20
+TAIL_BYTES = 8192
+
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+
+USAGE = "usage: supervisor --state FILE --log FILE [--lock FILE] [--delays S,S,…] -- COMMAND ARGUMENT…"
+
+
+def reason_of(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"killed by {signal.Signals(number).name}"
+    return f"exit code {os.waitstatus_to_exitcode(status)}"
+
+
+def delay_after(failures: int, delays: Sequence[float] = DELAYS) -> float:
+    """Seconds to wait after this many failures in a row (1 or more)."""
+    return delays[min(failures, len(delays)) - 1]
+
+
+class Supervisor:
+    """One engine, its log and its state file."""
+
+    def __init__(
+        self, command: Sequence[str], state_path: str, log_path: str, delays: Sequence[float] = DELAYS
+    ) -> None:
+        self.command = list(command)
+        self.state_path = state_path
+        self.log_path = log_path
+        self.delays = delays
+        self.restarts = 0
+        self.last_exit: dict[str, object] | None = None
+        # Appended by the engine itself: a pipe would block it whenever this process is stopped or gone.
+        self.log = os.open(log_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+
+    def say(self, text: str) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        try:
+            os.write(self.log, f"{stamp} supervisor: {text}\n".encode())
+        except OSError as error:
+            print(f"supervisor: {text} (the log cannot be written: {error.strerror})", file=sys.stderr)  # noqa: T201
+
+    def record(self, state: str, pid: int | None = None, retry_in: float | None = None) -> None:
+        """Write the state file whole or not at all; a full disk costs the record, never the engine."""
+        body = {
+            "state": state,
+            "supervisor": os.getpid(),
+            "pid": pid,
+            "restarts": self.restarts,
+            "time": time.time(),
+            "retry_in": retry_in,
+            "last_exit": self.last_exit,
+        }
+        fresh = f"{self.state_path}.new"
+        try:
+            with open(fresh, "w", encoding="utf-8") as file:
+                json.dump(body, file, indent=1)
+                file.write("\n")
+            os.replace(fresh, self.state_path)
+        except OSError as error:
+            self.say(f"{self.state_path} cannot be written: {error.strerror}")
+
+    def spawn(self) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.dup2(self.log, 1)
+            os.dup2(self.log, 2)
+            # Without a shell is the point: the arguments are ours.
+            os.execvp(self.command[0], self.command)  # noqa: S606
+        except OSError as error:
+            os.write(2, f"{self.command[0]} cannot be started: {error.strerror}\n".encode())
+        # Reached only when exec failed: 127 as a shell would say it.
+        os._exit(127)
+
+    def tail(self, start: int) -> str:
+        """The last lines the engine wrote since the log was `start` bytes long."""
+        size = os.fstat(self.log).st_size
+        start = start if start <= size else 0
+        raw = os.pread(self.log, TAIL_BYTES, max(start, size - TAIL_BYTES))
+        return "\n".join(raw.decode("utf-8", "replace").splitlines()[-TAIL_LINES:])
+
+    def turn_log(self) -> None:
+        """Keep one older log beside a full one; the engine goes on appending to the same file."""
+        if os.fstat(self.log).st_size <= LOG_LIMIT:
+            return
+        try:
+            with open(self.log_path, "rb") as old, open(f"{self.log_path}.1", "wb") as kept:
+                kept.write(old.read())
+            os.ftruncate(self.log, 0)
+        except OSError as error:
+            self.say(f"the log cannot be turned: {error.strerror}")
+
+    def watch(self, pid: int) -> tuple[int, bool]:
+        """Wait for the engine to end; its wait status, and whether we were asked to stop."""
+        asked = False
+        deadline: float | None = None
+        while True:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return status, asked
+            limit = STEADY if deadline is None else max(0.0, deadline - time.monotonic())
+            got = signal.sigtimedwait(_SIGNALS, limit)
+            if got is None and deadline is not None:
+                self.say(f"still there after {PATIENCE:.0f} s: killed")
+                os.kill(pid, signal.SIGKILL)
+                deadline = None
+            elif got is not None and got.si_signo != signal.SIGCHLD and not asked:
+                asked = True
+                deadline = time.monotonic() + PATIENCE
+                os.kill(pid, signal.SIGTERM)
+            self.turn_log()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait before a restart; true when asked to stop meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            got = signal.sigtimedwait(_SIGNALS, left)
+            if got is not None and got.si_signo != signal.SIGCHLD:
+                return True
+        return False
+
+    def run(self) -> int:
+        """Supervise until asked to stop or the engine says that it should not be started again; the exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        failures = 0
+        while True:
+            start = os.fstat(self.log).st_size
+            began = time.monotonic()
+            pid = self.spawn()
+            self.record("running", pid)
+            status, asked = self.watch(pid)
+            lived = time.monotonic() - began
+            output = self.tail(start)
+            self.last_exit = {"reason": reason_of(status), "time": time.time(), "lived": lived, "output": output}
+            code = os.waitstatus_to_exitcode(status)
+            if asked or code == ASKED_TO_STOP:
+                self.record("stopped")
+                return 0
+            if code == CONFIGURATION_ERROR:
+                self.say("the engine refused its configuration; not started again")
+                self.record("failed")
+                return CONFIGURATION_ERROR
+            failures = 1 if lived >= STEADY else failures + 1
+            self.restarts += 1
+            wait = delay_after(failures, self.delays)
+            self.say(f"the engine ended ({reason_of(status)}); starting it again in {wait:g} s")
+            self.record("waiting", retry_in=wait)
+            if self.pause(wait):
+                self.record("stopped")
+                return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run from the command line; 73 when another supervisor holds the lock."""
+    options: dict[str, str] = {}
+    words = list(argv)
+    while words and words[0] != "--":
+        if len(words) < 2 or words[0] not in ("--state", "--log", "--lock", "--delays"):
+            print(USAGE, file=sys.stderr)  # noqa: T201
+            return 2
+        options[words[0]] = words[1]
+        del words[:2]
+    if len(words) < 2 or "--state" not in options or "--log" not in options:
+        print(USAGE, file=sys.stderr)  # noqa: T201
+        return 2
+    lock = os.open(options.get("--lock", options["--state"] + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("supervisor: another one keeps this engine already", file=sys.stderr)  # noqa: T201
+        return ALREADY_RUNS
+    delays = tuple(float(text) for text in options["--delays"].split(",")) if "--delays" in options else DELAYS
+    return Supervisor(words[1:], options["--state"], options["--log"], delays).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,352 @@
+"""The TFTP service: takes requests, opens what the tree gives, runs the transfers, tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any, Protocol
+
+from app.clock import Clock
+from app.model.event import EventDraft, Level
+from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
+from app.netboot.timeline import transfer_words
+from app.netboot.wire import tftp
+from app.netboot.words import plain
+from app.services.tftp.sockets import blksize_max, listen, receive, sending
+from app.services.tftp.source import Source, SourceCache
+from app.services.tftp.transfer import Address, End, Report, Transfer
+
+PER_SOURCE = 128
+"""Transfers one address may have; the one that was silent for longest gives way to a new one."""
+TRANSFERS_MAX = 4000
+WAITING_MAX = 512
+WINDOW_MAX = 64
+TIMEOUT_MAX = 8
+"""The longest retransmission time agreed to; with a longer one too few repeats fit before a reader is given up."""
+REQUESTS_AT_ONCE = 64
+TELL_PER_SECOND = 20
+"""Events about misses and refusals; firmware that probes hundreds of names must not push out the others."""
+
+
+class Tree(Protocol):
+    """The virtual tree, as this service needs it; called from worker threads."""
+
+    def resolve(self, request: FileRequest) -> Answer: ...
+
+    def mac_of(self, address: IPv4Address) -> str: ...
+
+    def holding(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: tftp.Request
+    peer: Address
+    local: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    answer: Answer
+    source: Source | None
+    mac: str
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _Running:
+    transfer: Transfer
+    asked: _Asked
+    served: Served
+    mac: str
+
+
+class TftpService:
+    """Serves the tree over TFTP on one UDP port, in the loop it is started in."""
+
+    name = "tftp"
+
+    def __init__(
+        self,
+        tree: Tree,
+        emit: Callable[[EventDraft], None],
+        clock: Clock,
+        *,
+        address: str = "0.0.0.0",  # noqa: S104 - machines reach it by whichever network they are on
+        port: int = 69,
+        interfaces: Collection[str] = (),
+    ) -> None:
+        """`interfaces`: answer what arrives on these alone; empty: on all. `port` 0 takes a free one (tests)."""
+        self.port = port
+        self.listening: tuple[str, ...] = ()
+        self.counters: dict[str, int] = dict.fromkeys(
+            ("requests", "sent", "bytes", "aborted", "probes", "failed", "missing", "refused", "malformed", "dropped",
+             "resent", "running"), 0
+        )  # fmt: skip
+        self._tree = tree
+        self._emit = emit
+        self._clock = clock
+        self._address = address
+        self._interfaces = frozenset(interfaces)
+        self._cache = SourceCache()
+        self._running: dict[Address, _Running] = {}
+        self._per_source: Counter[str] = Counter()
+        self._waiting: set[Address] = set()
+        self._most = TRANSFERS_MAX
+        self._told = (0, 0)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sock: socket.socket | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
+        sock = listen(self._address, self.port)
+        self.port = sock.getsockname()[1]
+        # A transfer holds a socket and maybe a file; half of what the process may open is left to the others.
+        self._most = min(TRANSFERS_MAX, max(32, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._sock, self._loop = sock, asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="tftp")
+        self._loop.add_reader(sock, self._readable, sock)
+        self.listening = (f"udp {self._address}:{self.port}",)
+
+    async def stop(self) -> None:
+        """Close everything; running transfers end."""
+        if self._sock is None or self._loop is None:
+            return
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        self._sock = None
+        for running in list(self._running.values()):
+            running.transfer.drop("the TFTP service stops")
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self.listening = ()
+
+    def _readable(self, sock: socket.socket) -> None:
+        for _ in range(REQUESTS_AT_ONCE):
+            try:
+                packet, peer, local, index = receive(sock)
+            except OSError:  # nothing more, or an ICMP error about an earlier reply: neither is about a request
+                return
+            # Broadcast requests stay unanswered (RFC 1123 4.2.3.5).
+            if local and self._serves(index):
+                self._packet(packet, peer, local)
+
+    def _serves(self, index: int) -> bool:
+        if not self._interfaces:
+            return True
+        try:
+            return socket.if_indextoname(index) in self._interfaces
+        except OSError:
+            return False
+
+    def _packet(self, packet: bytes, peer: Address, local: str) -> None:
+        if peer[1] == 0 or self._tree.holding():
+            return
+        try:
+            request = tftp.decode(packet)
+        except tftp.TftpError as error:
+            self.counters["malformed"] += 1
+            # Only what looks like a request is worth a word; anything else may be an echo of our own.
+            if packet[:2] in (b"\0\1", b"\0\2"):
+                self._reply(peer, local, tftp.error(tftp.Code.ILLEGAL, str(error)))
+            return
+        if not isinstance(request, tftp.Request):
+            self.counters["malformed"] += 1
+            return
+        self.counters["requests"] += 1
+        known = self._running.get(peer)
+        if known is not None and known.transfer.fresh and known.asked.request == request:
+            known.transfer.repeat()  # our first packet was lost or is under way; a second transfer would confuse
+            return
+        if peer in self._waiting:
+            return
+        self._request(request, peer, local)
+
+    def _request(self, request: tftp.Request, peer: Address, local: str) -> None:
+        asked = _Asked(request, peer, local, plain(request.filename))
+        if request.op is tftp.Op.WRQ:
+            self._refuse(asked, "files are read here, never written", tftp.Code.ACCESS)
+        elif request.mode not in ("octet", "netascii"):
+            self._refuse(asked, f"unknown transfer mode {plain(request.mode)}", tftp.Code.UNDEFINED)
+        elif len(self._waiting) >= WAITING_MAX:
+            self.counters["dropped"] += 1  # the machine asks again
+        else:
+            try:
+                path = normalise(request.filename)
+            except BadPathError as error:
+                self._refuse(asked, str(error), tftp.Code.ACCESS)
+                return
+            self._open(_Asked(request, peer, local, path))
+
+    def _open(self, asked: _Asked) -> None:
+        assert self._loop is not None  # noqa: S101 - only called while started
+        assert self._pool is not None  # noqa: S101
+        self._waiting.add(asked.peer)
+        future = self._loop.run_in_executor(self._pool, self._resolve, asked)
+        future.add_done_callback(lambda ready: self._opened(asked, ready))
+
+    def _resolve(self, asked: _Asked) -> _Opened:
+        """In a worker thread: what the tree gives, opened."""
+        peer = IPv4Address(asked.peer[0])
+        mac = self._tree.mac_of(peer)
+        asks = FileRequest(asked.path, peer, IPv4Address(asked.local), asked.peer[1], "tftp")
+        answer = self._tree.resolve(asks)
+        # The tree may just have learned who this is.
+        mac = mac or self._tree.mac_of(peer)
+        if not isinstance(answer, Served):
+            return _Opened(answer, None, mac)
+        try:
+            return _Opened(answer, self._cache.open(answer, as_netascii=asked.request.mode == "netascii"), mac)
+        except OSError as error:
+            return _Opened(answer, None, mac, f"the file cannot be read: {error.strerror or error}")
+
+    def _opened(self, asked: _Asked, ready: asyncio.Future[_Opened]) -> None:
+        self._waiting.discard(asked.peer)
+        if ready.cancelled():
+            return
+        fault = ready.exception()
+        if fault is not None:
+            self._refuse(asked, f"the file cannot be made: {plain(str(fault))}", tftp.Code.UNDEFINED)
+            return
+        opened = ready.result()
+        if self._sock is None:  # stopped meanwhile
+            if opened.source is not None:
+                opened.source.close()
+        elif isinstance(opened.answer, Refusal):
+            # The reader learns no more than that there is nothing for it.
+            self._refuse(asked, opened.answer.why, tftp.Code.NOT_FOUND, mac=opened.mac, say="file not found")
+        elif opened.answer is None:
+            self.counters["missing"] += 1
+            self._reply(asked.peer, asked.local, tftp.error(tftp.Code.NOT_FOUND, "file not found"))
+            words = f"asked for {asked.path or 'a file without a name'} by TFTP, which is not there"
+            level = Level.DEBUG if hopeful(asked.path) else Level.INFO
+            facts = {"file": asked.path}
+            self._tell("tftp.missing", words, asked, facts, mac=opened.mac, level=level, limited=True)
+        elif opened.source is None:
+            self._refuse(asked, opened.why, tftp.Code.UNDEFINED, mac=opened.mac)
+        else:
+            self._transfer(asked, opened.answer, opened.source, opened.mac)
+
+    def _transfer(self, asked: _Asked, served: Served, source: Source, mac: str) -> None:
+        assert self._loop is not None  # noqa: S101 - only called while started
+        assert self._pool is not None  # noqa: S101
+        before = self._running.get(asked.peer)
+        if before is not None:
+            before.transfer.drop("the machine asked for something else from the same port")
+        self._make_room(asked.peer[0])
+        try:
+            sock = sending(asked.local)
+        except OSError as error:
+            source.close()
+            self.counters["dropped"] += 1
+            self._tell("tftp.refused", f"no socket for {served.path}: {error.strerror}", asked,
+                       {"file": served.path, "why": error.strerror or ""}, mac=mac, limited=True)  # fmt: skip
+            return
+        blksize = blksize_max(asked.request.options.get("blksize", ""), asked.local, asked.peer)
+        terms = tftp.negotiate(
+            asked.request.options, source.size, blksize_max=blksize, windowsize_max=WINDOW_MAX, timeout_max=TIMEOUT_MAX
+        )
+        transfer = Transfer(self._loop, sock, asked.peer, source, terms, pool=self._pool, done=self._ended)
+        self._running[asked.peer] = _Running(transfer, asked, served, mac)
+        self._per_source[asked.peer[0]] += 1
+        facts = {"file": served.path, "size": source.size, "blksize": terms.blksize, "role": served.role.value}
+        self._tell("tftp.started", f"fetches {served.path} by TFTP", asked, {**facts, **served.facts}, mac=mac)
+        transfer.start()
+
+    def _make_room(self, source: str) -> None:
+        """Give way to a newcomer: within one address's share, else among all."""
+        if self._per_source[source] >= PER_SOURCE:
+            crowd = [running for peer, running in self._running.items() if peer[0] == source]
+        elif len(self._running) >= self._most:
+            crowd = list(self._running.values())
+        else:
+            return
+        stalest = min(crowd, key=lambda running: running.transfer.heard)
+        stalest.transfer.drop("too many transfers at once; this one was silent for longest")
+
+    def _ended(self, transfer: Transfer, report: Report) -> None:
+        assert self._loop is not None  # noqa: S101 - a transfer has a loop
+        running = self._running.pop(transfer.peer)
+        source = transfer.peer[0]
+        self._per_source[source] -= 1
+        if not self._per_source[source]:
+            del self._per_source[source]
+        self.counters["resent"] += report.resent
+        name, seconds = running.served.path, round(self._loop.time() - transfer.started, 3)
+        facts: dict[str, Any] = {"file": name, "bytes": report.bytes, "role": running.served.role.value}
+        facts |= running.served.facts
+        if report.end is End.SENT:
+            self.counters["sent"] += 1
+            self.counters["bytes"] += report.bytes
+            terms = transfer.terms
+            words = f"{transfer_words(name, report.bytes, seconds)} by TFTP, blocks of {terms.blksize}"
+            words += f" in windows of {terms.windowsize}" if terms.windowsize > 1 else ""
+            words += f", {report.resent} retransmissions" if report.resent else ""
+            facts |= {"seconds": seconds, "blksize": terms.blksize, "windowsize": terms.windowsize}
+            facts |= {"resent": report.resent}
+            self._tell("tftp.sent", words, running.asked, facts, mac=running.mac)
+        elif report.end is End.ABORTED:
+            text = plain(report.text, 80)
+            facts |= {"code": report.code, "text": text, "probe": report.probe}
+            if report.probe:
+                self.counters["probes"] += 1
+                words = f"asked only how large {name} is and will ask again (normal for firmware)"
+            else:
+                self.counters["aborted"] += 1
+                words = f"gave up {name} after {report.bytes} bytes: error {report.code} {text}".rstrip()
+            level = Level.DEBUG if report.probe else Level.WARNING
+            self._tell("tftp.aborted", words, running.asked, facts, mac=running.mac, level=level)
+        else:
+            self.counters["failed" if report.end is End.FAILED else "dropped"] += 1
+            words = f"{name} was not transferred: {report.why} after {report.bytes} of {transfer.source.size} bytes"
+            facts |= {"why": report.why}
+            self._tell("tftp.failed", words, running.asked, facts, mac=running.mac, level=Level.WARNING)
+
+    def _refuse(self, asked: _Asked, why: str, code: tftp.Code, *, mac: str = "", say: str = "") -> None:
+        self.counters["refused"] += 1
+        self._reply(asked.peer, asked.local, tftp.error(code, say or why))
+        words = f"was refused {asked.path} by TFTP: {why}"
+        facts = {"file": asked.path, "why": why, "role": Role.FILE.value}
+        self._tell("tftp.refused", words, asked, facts, mac=mac, level=Level.WARNING, limited=True)
+
+    def _reply(self, peer: Address, local: str, packet: bytes) -> None:
+        """One packet from a port of its own: a refusal is a transfer of one packet (RFC 1350 section 4)."""
+        try:
+            with sending(local) as sock:
+                sock.sendto(packet, peer)
+        except OSError:
+            self.counters["dropped"] += 1
+
+    def _tell(
+        self,
+        kind: str,
+        words: str,
+        asked: _Asked,
+        data: Mapping[str, Any],
+        *,
+        mac: str = "",
+        level: Level = Level.INFO,
+        limited: bool = False,
+    ) -> None:
+        now = self._clock.now()
+        if limited:
+            second, count = self._told
+            self._told = (int(now), count + 1 if second == int(now) else 1)
+            if self._told[1] > TELL_PER_SECOND:
+                return
+        self.counters["running"] = len(self._running)
+        address = asked.peer[0]
+        mac = mac or self._tree.mac_of(IPv4Address(address))
+        who = mac or address
+        draft = EventDraft(
+            time=now, kind=kind, message=f"{who} {words}", level=level, mac=mac, address=address, data=dict(data)
+        )
+        self._emit(draft)

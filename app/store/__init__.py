@@ -1,0 +1,1 @@
+"""Where state lives: SQLite tables, the lease journal, the event ring, the in-memory directory."""

@@ -1,0 +1,238 @@
+"""All of the store that boot policy needs, in memory: loaded at the start, kept current after every commit."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address
+from types import MappingProxyType
+
+from app.clock import Clock
+from app.model.bootenv import BootEnv
+from app.model.engine import PREFERENCES, Preference
+from app.model.machine import Machine
+from app.model.subnet import Lease, LeaseState, Reservation, Subnet
+from app.store import lease_rows, records
+from app.store.database import Database
+from app.store.records import Stored
+
+DEFAULTS = MappingProxyType({preference.name: preference.default for preference in PREFERENCES})
+HOLDING = ".holding"
+LEARNED_MAX = 4096
+LEARNED_SECONDS = 86_400.0
+
+
+class Directory:
+    """The live view of subnets, reservations, machines, leases, boot environments and preferences.
+
+    Reads may come from any thread and never wait for the disk. It satisfies `app.netboot.view.NetworkView`.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Load everything. Raises BootcartError naming an object that cannot be read."""
+        self._database = database
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._subnets: dict[str, Subnet] = {}
+        self._subnets_sorted: tuple[Subnet, ...] = ()
+        self._reservations: dict[IPv4Address, Reservation] = {}
+        self._reserved_macs: dict[str, Reservation] = {}
+        self._machines: dict[uuid.UUID, Machine] = {}
+        self._machine_macs: dict[str, Machine] = {}
+        self._leases: dict[IPv4Address, Lease] = {}
+        self._leases_of: dict[str, dict[IPv4Address, Lease]] = {}
+        self._learned: dict[IPv4Address, Lease] = {}
+        self._bootenvs: dict[str, BootEnv] = {}
+        with database.read() as connection:
+            self._prefs = records.load_prefs(connection)
+            stored = (
+                *records.load(connection, Subnet),
+                *records.load(connection, Reservation),
+                *records.load(connection, Machine),
+            )
+            for model in stored:
+                self._put(model)
+            self.put_leases(lease_rows.load(connection))
+
+    def subnets(self) -> Sequence[Subnet]:
+        """Every subnet, by network address."""
+        return self._subnets_sorted
+
+    def subnet(self, name: str) -> Subnet | None:
+        """The subnet of this name."""
+        return self._subnets.get(name)
+
+    def subnet_of(self, address: IPv4Address) -> Subnet | None:
+        """The subnet an address is in; subnets do not overlap."""
+        return next((subnet for subnet in self._subnets_sorted if address in subnet.cidr), None)
+
+    def reservations(self) -> Sequence[Reservation]:
+        """Every reservation."""
+        with self._lock:
+            return tuple(self._reservations.values())
+
+    def reservation_for(self, mac: str) -> Reservation | None:
+        """The address kept for this MAC."""
+        return self._reserved_macs.get(mac)
+
+    def reservation_at(self, address: IPv4Address) -> Reservation | None:
+        """For whom this address is kept."""
+        return self._reservations.get(address)
+
+    def machines(self) -> Sequence[Machine]:
+        """Every stored machine."""
+        with self._lock:
+            return tuple(self._machines.values())
+
+    def machine(self, key: uuid.UUID) -> Machine | None:
+        """The stored machine with this id."""
+        return self._machines.get(key)
+
+    def machine_by_mac(self, mac: str) -> Machine | None:
+        """The stored machine that has this MAC."""
+        return self._machine_macs.get(mac)
+
+    def leases(self) -> Sequence[Lease]:
+        """Every stored lease, of any state, expired ones too."""
+        with self._lock:
+            return tuple(self._leases.values())
+
+    def lease(self, address: IPv4Address) -> Lease | None:
+        """The stored lease of this address, of any state."""
+        return self._leases.get(address)
+
+    def lease_at(self, address: IPv4Address) -> Lease | None:
+        """Who holds this address now: a bound lease that has not expired, else what `learn` was told, else None."""
+        now = self._clock.now()
+        lease = self._leases.get(address)
+        if lease is not None and lease.state is LeaseState.BOUND and lease.expires > now:
+            return lease
+        heard = self._learned.get(address)
+        return heard if heard is not None and heard.expires > now else None
+
+    def lease_of(self, mac: str) -> Lease | None:
+        """The address this MAC holds now (the newest, where it holds several), as `lease_at` understands it."""
+        now = self._clock.now()
+        with self._lock:
+            held = list(self._leases_of.get(mac, {}).values())
+            held += [lease for lease in self._learned.values() if lease.mac == mac]
+        live = [lease for lease in held if lease.state is LeaseState.BOUND and lease.expires > now]
+        return max(live, key=lambda lease: lease.since, default=None)
+
+    def learn(self, mac: str, address: IPv4Address) -> None:
+        """Another DHCP server gave `address` to `mac` (proxy mode): show it as a lease for a day, in memory only."""
+        now = self._clock.now()
+        with self._lock:
+            before = self._learned.pop(address, None)
+            # The same machine heard again keeps its beginning: tokens are bound to it.
+            since = before.since if before is not None and before.mac == mac and before.expires > now else now
+            self._learned[address] = Lease(address=address, mac=mac, since=since, expires=now + LEARNED_SECONDS)
+            while len(self._learned) > LEARNED_MAX:
+                del self._learned[next(iter(self._learned))]
+
+    def bootenvs(self) -> Sequence[BootEnv]:
+        """Every boot environment, by name."""
+        return tuple(self._bootenvs.values())
+
+    def bootenv(self, name: str) -> BootEnv | None:
+        """The boot environment of this name."""
+        return self._bootenvs.get(name)
+
+    def set_bootenvs(self, bootenvs: Sequence[BootEnv]) -> None:
+        """The content service has read them (again)."""
+        self._bootenvs = {bootenv.name: bootenv for bootenv in sorted(bootenvs, key=lambda each: each.name)}
+
+    def preference(self, name: str) -> str:
+        """The value of a preference, its default where none was set. Raises KeyError for a name that is none."""
+        return self._prefs.get(name, DEFAULTS[name])
+
+    def preferences(self) -> Sequence[Preference]:
+        """Every preference with its value now."""
+        return tuple(each.model_copy(update={"value": self.preference(each.name)}) for each in PREFERENCES)
+
+    def holding(self) -> bool:
+        """The hold switch is on: no boot service answers anyone."""
+        return self._prefs.get(HOLDING) == "yes"
+
+    def set_holding(self, on: bool) -> None:
+        """Turn the hold switch; it survives a restart. Blocks until it is durable."""
+        value = "yes" if on else None
+        self._database.write(
+            lambda connection: records.save_pref(connection, HOLDING, value),
+            lambda _: self.put_pref(HOLDING, value),
+        )
+
+    # What follows is called after a commit, by the store and the command layer.
+
+    def put(self, before: Stored | None, after: Stored | None) -> None:
+        """`after` was stored in place of `before`; None: there is none."""
+        with self._lock:
+            # The new one first: a reader of an object that only changed must not miss it in between.
+            if after is not None:
+                self._put(after)
+            if before is not None:
+                self._take(before, after)
+
+    def put_pref(self, name: str, value: str | None) -> None:
+        """A preference was set, or (None) forgotten."""
+        with self._lock:
+            if value is None:
+                self._prefs.pop(name, None)
+            else:
+                self._prefs[name] = value
+
+    def put_leases(self, leases: Iterable[Lease]) -> None:
+        """Leases were stored."""
+        with self._lock:
+            for lease in leases:
+                self._drop_lease(lease.address)
+                self._leases[lease.address] = lease
+                self._leases_of.setdefault(lease.mac, {})[lease.address] = lease
+
+    def drop_lease(self, address: IPv4Address) -> None:
+        """A lease was deleted."""
+        with self._lock:
+            self._drop_lease(address)
+
+    def _drop_lease(self, address: IPv4Address) -> None:
+        lease = self._leases.pop(address, None)
+        if lease is not None:
+            held = self._leases_of[lease.mac]
+            del held[address]
+            if not held:
+                del self._leases_of[lease.mac]
+
+    def _put(self, model: Stored) -> None:
+        if isinstance(model, Machine):
+            self._machines[model.id] = model
+            for mac in model.macs:
+                self._machine_macs[mac] = model
+        elif isinstance(model, Subnet):
+            self._subnets[model.name] = model
+            self._sort()
+        else:
+            self._reservations[model.address] = model
+            self._reserved_macs[model.mac] = model
+
+    def _take(self, before: Stored, after: Stored | None) -> None:
+        """Remove the keys of `before` that `after` did not take over."""
+        if isinstance(before, Machine):
+            kept = after.macs if isinstance(after, Machine) else ()
+            for mac in before.macs:
+                if mac not in kept:
+                    self._machine_macs.pop(mac, None)
+            if after is None:
+                self._machines.pop(before.id, None)
+        elif after is not None:
+            if isinstance(before, Reservation) and isinstance(after, Reservation) and before.mac != after.mac:
+                self._reserved_macs.pop(before.mac, None)
+        elif isinstance(before, Subnet):
+            self._subnets.pop(before.name, None)
+            self._sort()
+        else:
+            self._reservations.pop(before.address, None)
+            self._reserved_macs.pop(before.mac, None)
+
+    def _sort(self) -> None:
+        self._subnets_sorted = tuple(sorted(self._subnets.values(), key=lambda each: each.cidr))

@@ -1,0 +1,71 @@
+"""What a failing disk or database means, said in words with what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from app.errors import BootcartError, ConflictError, UnavailableError
+
+AGAIN = "the engine goes on by itself as soon as it can write again"
+
+_SAID: dict[int, tuple[str, str]] = {
+    sqlite3.SQLITE_FULL: ("the disk that holds {where} is full", f"free some space; {AGAIN}"),
+    sqlite3.SQLITE_READONLY: ("{where} cannot be written: it is read-only", f"mount its file system writable; {AGAIN}"),
+    sqlite3.SQLITE_BUSY: (
+        "another process keeps {where} locked",
+        f"`fuser {{where}}` names it; {AGAIN}",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "the disk that holds {where} reports an input/output error",
+        f"look at `dmesg` and check the disk; {AGAIN}",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "{where} cannot be opened",
+        "check that its directory exists and belongs to the user the engine runs as",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "{where} is damaged",
+        "stop the engine, move the file away and put a backup in its place",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "{where} is not a database",
+        "move the file away and put a backup in its place",
+    ),
+}
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes an unprivileged process can still write on the file system of `path`; -1 where that cannot be told."""
+    try:
+        told = os.statvfs(path if path.exists() else path.parent)
+    except OSError:
+        return -1
+    return told.f_bavail * told.f_frsize
+
+
+def explain(error: BaseException, where: str, path: Path | None = None) -> BootcartError:
+    """`error` from the database as an error for an operator; a BootcartError is returned as it is.
+
+    `where` names the database, `path` is its file where it is one.
+    """
+    if isinstance(error, BootcartError):
+        return error
+    original: BaseException = error
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        original = error.orig
+    code = getattr(original, "sqlite_errorcode", None)
+    if isinstance(original, sqlite3.IntegrityError):
+        return ConflictError(f"the store refused it: {original}", hint="another object already has this value")
+    if isinstance(code, int):
+        primary = code & 0xFF
+        # A full disk shows as an input/output error where SQLite cannot extend its shared memory.
+        if primary == sqlite3.SQLITE_IOERR and path is not None and 0 <= free_bytes(path) < 65536:
+            primary = sqlite3.SQLITE_FULL
+        if primary in _SAID:
+            message, hint = _SAID[primary]
+            return UnavailableError(message.format(where=where), hint=hint.format(where=where))
+    return UnavailableError(f"{where} failed: {str(original) or type(original).__name__}", hint=AGAIN)

@@ -1,0 +1,1 @@
+"""How a database comes to this program's schema, one revision after another."""

@@ -1,0 +1,86 @@
+"""One engine that many tests share, and the files it serves."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import netns
+from tests.engine.process import Engine, running
+
+# The sizes of Debian's.
+LOADERS = {
+    "undionly.kpxe": 108_847,
+    "ipxe.pxe": 352_606,
+    "ipxe.efi": 996_864,
+    "snponly.efi": 284_672,
+    "ipxe-arm64.efi": 1_011_712,
+}
+_DISCOVERY = {"vmlinuz": 3_000_000, "initrd.img": 5_000_001}
+_MACS = itertools.count(1)
+
+
+def new_mac() -> str:
+    """A MAC no other test uses."""
+    number = next(_MACS)
+    return f"52:54:00:e2:{number >> 8:02x}:{number & 0xFF:02x}"
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Loaders and discovery systems of the right names, full of noise."""
+    root = tmp_path_factory.mktemp("artefacts")
+    noise = random.Random(7)
+    (root / "loaders").mkdir()
+    for name, size in LOADERS.items():
+        (root / "loaders" / name).write_bytes(noise.randbytes(size))
+    for architecture in ("amd64", "arm64"):
+        (root / "discovery" / architecture).mkdir(parents=True)
+        for name, size in _DISCOVERY.items():
+            (root / "discovery" / architecture / name).write_bytes(noise.randbytes(size))
+    # An operator's own tree, for --file-root.
+    (root / "tree" / "shim").mkdir(parents=True)
+    (root / "tree" / "shim" / "shimx64.efi").write_bytes(noise.randbytes(70_000))
+    (root / "tree" / "ipxe.efi").write_text("ours come first")
+    (root / "tree" / "out").symlink_to("/etc/passwd")
+    return root
+
+
+@dataclass(frozen=True, slots=True)
+class Rack:
+    """A segment with a serving engine and three clients that have no address."""
+
+    engine: Engine
+    segment: netns.Segment
+    artefacts: Path
+
+
+@pytest.fixture(scope="session")
+def _rack(artefacts: Path) -> Iterator[Rack]:
+    with netns.segment("10.7.0.1/24", clients=3) as segment:
+        for client in segment.clients:
+            netns.run(client, ["ip", "route", "add", "10.7.0.0/24", "dev", "eth0"])
+        flags = ("--interface", "eth0", "--artefacts", str(artefacts), "--file-root", str(artefacts / "tree"))
+        with running(segment.server, *flags) as engine:
+            engine.subnet()
+            engine.served()
+            yield Rack(engine, segment, artefacts)
+
+
+@pytest.fixture
+def rack(_rack: Rack) -> Iterator[Rack]:
+    """The shared rack: it runs after the test, as before, and has logged no traceback."""
+    _rack.engine.sound()
+    yield _rack
+    _rack.engine.sound()
+
+
+@pytest.fixture
+def mac() -> str:
+    """A MAC of this test's own."""
+    return new_mac()

@@ -1,0 +1,119 @@
+"""The network of the host changes under a running engine: addresses, links, interfaces that are made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import netns
+from tests.engine.card import card, pxe
+from tests.engine.conftest import LOADERS, new_mac
+from tests.engine.process import Engine, running
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def lan() -> Iterator[netns.Segment]:
+    with netns.segment("", clients=1) as segment:
+        netns.run(segment.clients[0], ["ip", "route", "add", "10.7.0.0/24", "dev", "eth0"])
+        yield segment
+
+
+def ip(ns: str, *words: str) -> None:
+    netns.run(ns, ["ip", *words])
+
+
+def changed(engine: Engine, what: str, after: int) -> None:
+    engine.event("interface.changed", after=after, match=lambda event: event.data["what"] == what)
+
+
+def boots(engine: Engine, ns: str) -> str:
+    """A machine that starts now gets an address and its loader; its address."""
+    netns.until(
+        lambda: any(each.served and each.link for each in engine.ask(engine.client.interfaces.list()).items),
+        what="eth0 is back",
+    )
+    engine.served()
+    with card(ns, new_mac(), pxe(7)) as firmware:
+        ack = firmware.boot()
+    argv = ["curl", "-sS", "--interface", ack.address, "-o", "/dev/null", "-w", "%{size_download}"]
+    for url in (f"tftp://10.7.0.1/{ack.boot}", f"http://10.7.0.1:8090/{ack.boot}"):
+        assert netns.run(ns, [*argv, url]).stdout == str(LOADERS["ipxe.efi"])
+    return ack.address
+
+
+def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) -> None:
+    server, client = lan.server, lan.clients[0]
+    with running(server, "--interface", "eth0", "--interface", "eth5", "--artefacts", str(artefacts)) as engine:
+        # A name that was mistyped, or a card that comes later: said once, and nothing else is kept waiting.
+        assert "bootcart: there is no interface eth5; it is served once it appears\n" in engine.log()
+        absent = engine.event("interface.changed")
+        assert (absent.level.value, absent.data) == ("warning", {"name": "eth5", "what": "is not there"})
+        # No address yet: the subnet can be made, nobody is answered.
+        assert engine.subnet().hold == ""
+        early = new_mac()
+        with card(client, early, pxe(7)) as firmware:
+            firmware.say("discover", new=True)
+            assert engine.event("dhcp.silent", mac=early).data["reason"] == "no-subnet"
+            assert firmware.waiting() == []
+        [shown] = engine.ask(engine.client.interfaces.list()).items
+        assert (shown.name, shown.addresses, shown.served) == ("eth0", (), False)
+
+        mark = engine.newest()
+        ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
+        changed(engine, "got 10.7.0.1/24", mark)
+        first = boots(engine, client)
+        shown = engine.ask(engine.client.interfaces.show("eth0"))
+        assert (shown.subnet, shown.served, shown.link) == ("rack7", True, True)
+        assert shown.probed is not None
+
+        # Link down and up: nobody is lost, and the segment is asked again: it may be another one.
+        mark = engine.newest()
+        ip(server, "link", "set", "eth0", "down")
+        changed(engine, "lost its link", mark)
+        assert engine.hold_of() == "checking for other DHCP servers"
+        ip(server, "link", "set", "eth0", "up")
+        changed(engine, "has link", mark)
+        second = boots(engine, client)
+
+        # Deleted and made anew, as a reloaded driver or a USB card does it.
+        mark = engine.newest()
+        ip(server, "link", "delete", "eth0")
+        changed(engine, "is gone", mark)
+        assert engine.ask(engine.client.interfaces.list()).items == ()
+        engine.sound()
+        netns.attach(lan.switch, "br0", server, "eth0", mac="52:54:00:00:00:01", address="10.7.0.1/24")
+        third = boots(engine, client)
+        assert len({first, second, third}) == 3
+
+        # An address that goes takes the subnet with it, and brings it back.
+        mark = engine.newest()
+        ip(server, "address", "del", "10.7.0.1/24", "dev", "eth0")
+        changed(engine, "lost 10.7.0.1/24", mark)
+        ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
+        changed(engine, "got 10.7.0.1/24", mark)
+        boots(engine, client)
+
+        # One that nobody named on the command line is not served, whatever its address.
+        with netns.namespace("other", ipv6=False) as other:
+            netns.link(server, "eth9", other, "eth0", address="10.9.0.1/24")
+            engine.subnet(name="nine", cidr="10.9.0.0/24", ranges=["10.9.0.10-10.9.0.20"], router=None, dns=[])
+            netns.until(
+                lambda: "nine" in {each.subnet for each in engine.ask(engine.client.interfaces.list()).items},
+                what="eth9 is known",
+            )
+            before = engine.service("dhcp").counters["elsewhere"]
+            with card(other, new_mac(), pxe(7)) as firmware:
+                firmware.say("discover", new=True)
+                netns.until(lambda: engine.service("dhcp").counters["elsewhere"] > before, what="it is counted")
+                assert firmware.waiting() == []
+            ip(other, "address", "add", "10.9.0.9/24", "dev", "eth0")
+            refused = netns.run(other, ["curl", "-sS", "-m", "5", "http://10.9.0.1:8090/ipxe.efi"], check=False)
+            assert refused.returncode in (52, 56), refused.stderr  # an empty answer, or a reset
+            nine = engine.ask(engine.client.interfaces.show("eth9"))
+            assert (nine.served, nine.subnet) == (False, "nine")
+        states = {each.state.value for each in engine.ask(engine.client.services.list()).items}
+        assert states == {"up"}

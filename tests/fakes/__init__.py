@@ -1,0 +1,1 @@
+"""Stand-ins for the engine, for tests of what talks to it."""

@@ -1,0 +1,306 @@
+"""Subnets, leases, reservations, boot environments, services, interfaces, preferences, the command log."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from app.errors import ConflictError
+from app.model.engine import ServiceState
+from app.model.subnet import SubnetMode
+from app.screens.areas.area import ListArea
+from app.screens.dialogs.form import Form, Row
+from app.screens.dialogs.frame import Ask, Page
+from tests.fakes.client import FakeClient
+from tests.screens.stage import VT, WIDE, Stage, opened
+
+
+async def area(stage: Stage, key: str, name: str) -> ListArea:
+    await stage.press(key)
+    await stage.until(lambda: stage.crumbs.startswith(f" {name} > all"), name)
+    found = stage.area
+    assert isinstance(found, ListArea)
+    await stage.until(lambda: found.table.items or name == "commands", "rows")
+    return found
+
+
+async def form(stage: Stage) -> Form:
+    await stage.until(lambda: isinstance(stage.app.screen, Form), "the form")
+    found = stage.app.screen
+    assert isinstance(found, Form)
+    return found
+
+
+async def fill(stage: Stage, name: str, text: str) -> None:
+    """Put text into a field, by keys: the old text is taken out first."""
+    found = await form(stage)
+    row: Row = next(row for row in found.rows if row.field.name == name)
+    row.input.focus()
+    await stage.settle()
+    await stage.press(*["end"], *["backspace"] * len(row.value))
+    await stage.type(text)
+
+
+async def save(stage: Stage) -> None:
+    found = await form(stage)
+    found.answers.focus()
+    await stage.press("enter")
+
+
+@pytest.mark.parametrize("size", [VT, WIDE])
+async def test_ux12_subnets_say_their_state_in_words(size: tuple[int, int]) -> None:
+    async with opened(size=size) as stage:
+        await area(stage, "2", "subnets")
+        assert "+ served" in stage.row("rack7 ")
+        assert "= HELD" in stage.row("rack8 ")
+        assert "- off" in stage.row("old-lab ")
+        assert "10.7.0.100-10.7.0.200" in stage.row("rack7 ")
+
+
+async def test_a_subnet_is_made_by_keys_alone() -> None:
+    async with opened() as stage:
+        await area(stage, "2", "subnets")
+        await stage.press("a")
+        await fill(stage, "name", "rack9")
+        await fill(stage, "cidr", "10.9.0.0/24")
+        await fill(stage, "ranges", "10.9.0.10-10.9.0.20, 10.9.0.30-10.9.0.40")
+        await fill(stage, "dns", "10.9.0.1,10.9.0.2")
+        await save(stage)
+        await stage.see("subnet rack9 is saved")
+        made = stage.client.subnets.resolve("rack9")
+        assert [one.size for one in made.ranges] == [11, 11]
+        assert made.dns == (IPv4Address("10.9.0.1"), IPv4Address("10.9.0.2"))
+        await stage.see("10.9.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("cidr", "10.9.0.5/24", "is an address in"),
+        ("cidr", "10.7.0.0/24", "taken"),
+        ("ranges", "10.9.0.10-10.8.0.20", "ends"),
+        ("lease_time", "soon", "not a number"),
+        ("router", "10.10.0.1", "not in"),
+    ],
+)
+async def test_ux16_form_errors_stand_beside_their_field(field: str, text: str, said: str) -> None:
+    async with opened() as stage:
+        await area(stage, "2", "subnets")
+        await stage.press("a")
+        await fill(stage, "name", "rack9")
+        await fill(stage, "cidr", "10.9.0.0/24")
+        await fill(stage, field, text)
+        await save(stage)
+        found = await form(stage)
+        await stage.until(lambda: any(row.error for row in found.rows), "an error")
+        row = next(row for row in found.rows if row.error)
+        assert row.field.name == field
+        assert said in row.error
+        assert "! " in stage.row(row.field.label)
+        assert row.input.has_focus
+        assert len(stage.client.subnets.items) == 4
+
+
+async def test_authoritative_beside_another_server_is_for_the_wizard() -> None:
+    async with opened() as stage:
+        (await area(stage, "8", "interfaces")).table.go("eth2")
+        await stage.press("a")
+        found = await form(stage)
+        assert found.values["mode"] == "proxy"
+        await fill(stage, "name", "rack9")
+        await fill(stage, "cidr", "10.9.0.0/24")
+        mode = next(row for row in found.rows if row.field.name == "mode")
+        mode.input.focus()
+        await stage.press("left")
+        assert found.values["mode"] == "authoritative"
+        await save(stage)
+        await stage.see("10.8.0.1 answers DHCP on eth2")
+        assert len(stage.client.subnets.items) == 4
+
+
+async def test_a_subnet_from_an_interface_starts_with_its_network() -> None:
+    async with opened() as stage:
+        (await area(stage, "8", "interfaces")).table.go("eth1")
+        await stage.press("a")
+        found = await form(stage)
+        assert found.values["cidr"] == "10.7.0.0/24"
+        assert found.values["interface"] == "eth1"
+        assert found.values["ranges"] == "10.7.0.100-10.7.0.200"
+
+
+async def test_changing_a_subnet_sends_only_what_changed() -> None:
+    async with opened() as stage:
+        await area(stage, "2", "subnets")
+        await stage.press("e")
+        await fill(stage, "description", "spare")
+        await save(stage)
+        await stage.see("subnet saved: rack7")
+        update = next(call for call in stage.client.calls if call[:2] == ("subnets", "update"))
+        assert update[2:] == ("rack7", {"description": "spare"})
+
+
+async def test_ux8_deleting_a_subnet_is_asked_and_undone_with_z() -> None:
+    async with opened() as stage:
+        await area(stage, "2", "subnets")
+        await stage.press("d", "enter")
+        assert "rack7" in stage.client.subnets.items
+        await stage.press("d")
+        await stage.until(lambda: isinstance(stage.app.screen, Ask), "the question")
+        await stage.press("y")
+        await stage.until(lambda: "rack7" not in stage.client.subnets.items, "deleted")
+        await stage.press("z")
+        await stage.until(lambda: "rack7" in stage.client.subnets.items, "back")
+
+
+async def test_leaving_a_form_with_changes_wants_esc_twice() -> None:
+    async with opened() as stage:
+        await area(stage, "2", "subnets")
+        await stage.press("a")
+        await fill(stage, "name", "x")
+        await stage.press("escape")
+        assert "not saved" in stage.text
+        await stage.press("escape")
+        assert not isinstance(stage.app.screen, Form)
+
+
+async def test_a_lease_becomes_a_reservation_with_one_key() -> None:
+    async with opened() as stage:
+        found = await area(stage, "3", "leases")
+        assert "! DECLINED" in stage.row("10.7.0.152")
+        found.table.go("10.7.0.103")
+        await stage.press("r")
+        await stage.until(lambda: "10.7.0.103" in stage.client.reservations.items, "reserved")
+        await stage.until(lambda: "yes" in stage.row("10.7.0.103"), "the column")
+        await stage.press("z")
+        await stage.until(lambda: "10.7.0.103" not in stage.client.reservations.items, "undone")
+
+
+async def test_a_reservation_in_the_way_is_told() -> None:
+    async with opened() as stage:
+        found = await area(stage, "3", "leases")
+        found.table.go("10.7.0.107")
+        await stage.press("r")
+        await stage.see("10.7.0.107 is taken by reservation")
+
+
+async def test_ux8_forgetting_a_lease_says_it_cannot_be_undone() -> None:
+    async with opened() as stage:
+        found = await area(stage, "3", "leases")
+        found.table.go("10.7.0.152")
+        await stage.press("d")
+        await stage.see("cannot be undone")
+        await stage.press("y")
+        await stage.until(lambda: "10.7.0.152" not in stage.client.leases.items, "forgotten")
+
+
+async def test_a_lease_opens_its_machine() -> None:
+    async with opened() as stage:
+        found = await area(stage, "3", "leases")
+        found.table.go("10.7.0.103")
+        await stage.press("enter")
+        await stage.see("machines > node-03 > timeline")
+
+
+async def test_reservations_are_made_and_changed() -> None:
+    async with opened() as stage:
+        await area(stage, "4", "reservations")
+        await stage.press("a")
+        await fill(stage, "address", "10.7.0.60")
+        await fill(stage, "mac", "nonsense")
+        await save(stage)
+        await stage.see("is not a MAC address")
+        await fill(stage, "mac", "52:54:00:00:00:60")
+        await save(stage)
+        await stage.until(lambda: "10.7.0.60" in stage.client.reservations.items, "made")
+        await stage.see("10.7.0.60")
+
+
+@pytest.mark.parametrize("size", [VT, WIDE])
+async def test_ux12_bootenvs_say_why_not(size: tuple[int, int]) -> None:
+    async with opened(size=size) as stage:
+        found = await area(stage, "5", "bootenvs")
+        assert "! NOT NOW" in stage.row("debian-13")
+        assert "WIPES" in stage.row("debian-12")
+        found.table.go("debian-13")
+        await stage.press("enter")
+        await stage.until(lambda: isinstance(stage.app.screen, Page), "the details")
+        assert "cannot be used" in stage.text
+        assert "debian-13/amd64/linux is missing" in stage.text
+
+
+async def test_services_say_why_and_what_to_do_and_are_restarted() -> None:
+    async with opened() as stage:
+        found = await area(stage, "7", "services")
+        assert "UDP port 4011 is taken by dnsmasq" in stage.row("! FAILED   proxydhcp")
+        assert "udp 0.0.0.0:67 eth1" in stage.row("dhcp ")
+        found.table.go("proxydhcp")
+        await stage.press("enter")
+        await stage.see("stop dnsmasq")
+        await stage.press("escape", "R")
+        await stage.until(lambda: stage.client.services.items["proxydhcp"].state is ServiceState.UP, "restarted")
+        await stage.until(lambda: "PXE FAILED" not in stage.crumbs, "the lamp")
+        found.table.go("dhcp")
+        await stage.press("R", "enter")
+        assert ("services", "restart", "dhcp") not in stage.client.calls, "what is up is asked for first"
+
+
+async def test_an_interface_is_probed() -> None:
+    client = FakeClient()
+    client.interfaces.answers["eth0"] = client.interfaces.answers["eth2"]
+    async with opened(client) as stage:
+        found = await area(stage, "8", "interfaces")
+        found.table.go("eth0")
+        await stage.press("p")
+        await stage.until(lambda: "DHCP 10.8.0.1" in stage.row("eth0"), "heard")
+        client.fail(ConflictError("wlan0 is down", hint="bring it up"), "interfaces.probe")
+        found.table.go("wlan0")
+        await stage.press("p")
+        await stage.see("wlan0 is down")
+
+
+async def test_preferences_are_changed_by_choice_and_by_text() -> None:
+    async with opened() as stage:
+        found = await area(stage, "9", "prefs")
+        assert "what a machine nobody has named boots" in stage.text
+        found.table.go("loader-bios")
+        await stage.press("e", "right")
+        await save(stage)
+        await stage.until(lambda: stage.client.prefs.items["loader-bios"].value == "ipxe.pxe", "set")
+        await stage.until(lambda: "changed" in stage.row("loader-bios"), "shown")
+        found.table.go("debian-mirror")
+        await stage.press("e")
+        await fill(stage, "value", "http://mirror.test/debian")
+        await save(stage)
+        await stage.see("http://mirror.test/debian")
+
+
+async def test_ux9_command_log_shows_and_undoes_one() -> None:
+    client = FakeClient()
+    await client.subnets.update("rack7", {"description": "spare"})
+    await client.subnets.delete("old-lab")
+    async with opened(client) as stage:
+        found = await area(stage, "@", "commands")
+        await stage.see("update subnets rack7")
+        found.table.go("1")
+        await stage.press("enter")
+        await stage.see("What changed")
+        assert '"spare"' in stage.text
+        await stage.press("escape", "u")
+        await stage.until(lambda: stage.client.subnets.resolve("rack7").description == "", "undone")
+        await stage.see("undone by 3")
+        assert "old-lab" not in stage.client.subnets.items
+        assert "u undo it" not in stage.keys
+
+
+async def test_modes_are_words_of_the_model() -> None:
+    async with opened() as stage:
+        await area(stage, "2", "subnets")
+        await stage.press("e")
+        found = await form(stage)
+        seen = set()
+        for _ in SubnetMode:
+            seen.add(found.values["mode"])
+            next(row for row in found.rows if row.field.name == "mode").input.focus()
+            await stage.press("right")
+        assert seen == {mode.value for mode in SubnetMode}

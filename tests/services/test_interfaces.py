@@ -1,0 +1,133 @@
+"""Interfaces: parsed from the kernel's answers, followed live in a namespace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+import pytest
+
+from app.model.engine import Interface
+from app.services.interfaces import InterfaceService, describe_changes, parse
+from tests import netns
+
+LINKS = [
+    {
+        "ifindex": 1,
+        "ifname": "lo",
+        "flags": ["LOOPBACK", "UP", "LOWER_UP"],
+        "link_type": "loopback",
+        "address": "00:00:00:00:00:00",
+    },
+    {
+        "ifindex": 2,
+        "ifname": "eth1",
+        "flags": ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"],
+        "link_type": "ether",
+        "address": "52:54:00:00:00:01",
+        "addr_info": [
+            {"family": "inet", "local": "10.7.0.1", "prefixlen": 24},
+            {"family": "inet6", "local": "fe80::1", "prefixlen": 64},
+        ],
+    },
+    {
+        "ifindex": 3,
+        "ifname": "br0",
+        "flags": ["UP"],
+        "link_type": "ether",
+        "address": "52:54:00:00:00:02",
+        "linkinfo": {"info_kind": "bridge"},
+    },
+    {
+        "ifindex": 4,
+        "ifname": "tap0",
+        "flags": [],
+        "link_type": "ether",
+        "address": "52:54:00:00:00:03",
+        "linkinfo": {"info_kind": "tun"},
+    },
+    {"ifindex": 5, "ifname": "wlp1s0", "flags": [], "link_type": "ether", "address": "52:54:00:00:00:04"},
+    {},
+]
+
+
+def sysfs(tmp_path: Path) -> Path:
+    (tmp_path / "eth1/device").mkdir(parents=True)
+    (tmp_path / "eth1/speed").write_text("10000\n")
+    (tmp_path / "drivers/ixgbe").mkdir(parents=True)
+    (tmp_path / "eth1/device/driver").symlink_to(tmp_path / "drivers/ixgbe")
+    (tmp_path / "wlp1s0/phy80211").mkdir(parents=True)
+    (tmp_path / "br0").mkdir()
+    (tmp_path / "br0/speed").write_text("-1\n")
+    return tmp_path
+
+
+def test_kinds_speed_driver_and_uplink(tmp_path: Path) -> None:
+    lo, eth1, br0, tap0, wifi = parse(LINKS, [{"dst": "default", "dev": "eth1"}], sysfs(tmp_path))
+
+    assert [i.kind for i in (lo, eth1, br0, tap0, wifi)] == ["loopback", "ethernet", "bridge", "tap", "wireless"]
+    assert lo.mac is None
+    assert (eth1.speed, eth1.driver, eth1.uplink, eth1.link) == (10000, "ixgbe", True, True)
+    assert eth1.addresses == (IPv4Interface("10.7.0.1/24"),)
+    assert (br0.speed, br0.up, br0.link, br0.uplink) == (0, True, False, False)
+
+
+ETH = Interface(name="eth1", index=2, link=True, addresses=(IPv4Interface("10.7.0.1/24"),))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ([ETH], [ETH], []),
+        ([ETH], [], [("eth1", "is gone")]),
+        ([], [ETH], [("eth1", "appeared")]),
+        ([ETH], [ETH.model_copy(update={"link": False})], [("eth1", "lost its link")]),
+        ([ETH.model_copy(update={"link": False})], [ETH], [("eth1", "has link")]),
+        ([ETH], [ETH.model_copy(update={"index": 9})], [("eth1", "was re-created")]),
+        (
+            [ETH],
+            [ETH.model_copy(update={"addresses": (IPv4Interface("10.8.0.1/24"),)})],
+            [("eth1", "lost 10.7.0.1/24 and got 10.8.0.1/24")],
+        ),
+    ],
+)
+def test_changes_in_words(before: list[Interface], after: list[Interface], words: list[tuple[str, str]]) -> None:
+    assert describe_changes(before, after) == words
+
+
+@pytest.mark.root
+def test_the_kernels_changes_are_followed() -> None:
+    async def follow(server: str, steps: Sequence[Sequence[str]]) -> list[str]:
+        heard: list[str] = []
+        changed = asyncio.Event()
+
+        def note(before: Sequence[Interface], after: Sequence[Interface]) -> None:
+            heard.extend(f"{name} {what}" for name, what in describe_changes(before, after))
+            changed.set()
+
+        service = InterfaceService(note)
+        await service.start()
+        assert {i.name for i in service.current()} >= {"lo", "eth0"}
+        heard.clear()
+        try:
+            for step in steps:
+                changed.clear()
+                await asyncio.to_thread(netns.run, server, ["ip", *step])
+                await asyncio.wait_for(changed.wait(), 20)
+        finally:
+            await service.stop()
+        return heard
+
+    with netns.segment("10.7.0.1/24") as lan:
+        steps = (
+            ["address", "add", "10.8.0.1/24", "dev", "eth0"],
+            ["address", "del", "10.7.0.1/24", "dev", "eth0"],
+            ["link", "delete", "eth0"],
+        )
+        heard = netns.call(lan.server, lambda: asyncio.run(follow(lan.server, steps)))
+
+    assert heard[0] == "eth0 got 10.8.0.1/24"
+    assert "eth0 lost 10.7.0.1/24" in heard
+    assert heard[-1] == "eth0 is gone"
