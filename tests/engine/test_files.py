@@ -11,6 +11,7 @@ import pytest
 from tests import netns
 from tests.engine.card import card, pxe
 from tests.engine.conftest import LOADERS, Rack, new_mac
+from tests.engine.download import begin
 
 pytestmark = pytest.mark.root
 
@@ -102,17 +103,16 @@ def test_http_range_beyond_the_end(machine: str, tmp_path: Path) -> None:
 
 
 def test_http_resumes_a_broken_download(rack: Rack, machine: str, tmp_path: Path) -> None:
-    out, url = tmp_path / "initrd", f"{HTTP}/discovery/amd64/initrd.img"
+    out, path = tmp_path / "initrd", "/discovery/amd64/initrd.img"
     whole = (rack.artefacts / "discovery" / "amd64" / "initrd.img").read_bytes()
     before = rack.engine.newest()
-    with netns.running(machine, ["curl", "-sS", "-N", "--limit-rate", "200k", "-o", str(out), url]) as broken:
-        netns.until(lambda: out.exists() and out.stat().st_size, what="the download has begun")
-        broken.kill()
-        broken.wait(10)
+    broken = begin(machine, SERVER, path)
+    with broken.stream:
+        out.write_bytes(broken.take(100_000))
     assert 0 < out.stat().st_size < len(whole)
     aborted = rack.engine.event("http.aborted", after=before)
     assert (aborted.data["role"], aborted.data["size"]) == ("initrd", len(whole))
-    told = curl(machine, url, out, "-C", "-")
+    told = curl(machine, f"{HTTP}{path}", out, "-C", "-")
     assert told["status"] == "206"
     assert out.read_bytes() == whole
 
@@ -153,8 +153,8 @@ def test_many_at_once_do_not_wait_for_each_other(
         made.sendto(b"\0\1ipxe.efi\0octet\0", (SERVER, 69))
         return made
 
-    slow = ["curl", "-sS", "--limit-rate", "100k", "-o", "/dev/null", f"{HTTP}/ipxe.efi"]
-    with netns.running(machine, slow) as walking, netns.call(machine, stalled) as waiting:
+    walking = begin(machine, SERVER, "/discovery/amd64/initrd.img")
+    with walking.stream, netns.call(machine, stalled) as waiting:
         first, transfer = waiting.recvfrom(600)
         quick = [
             netns.popen(machine, ["curl", "-sS", "-o", str(tmp_path / f"{number}"), url])
@@ -166,7 +166,9 @@ def test_many_at_once_do_not_wait_for_each_other(
         assert ended == [0] * 8
         content = (rack.artefacts / "loaders" / "undionly.kpxe").read_bytes()
         assert all((tmp_path / f"{number}").read_bytes() == content for number in range(8))
-        assert walking.poll() is None
+        # The slow one was open all the while, and gets the rest.
+        assert len(walking.content) < walking.size
+        assert walking.drain() == walking.size
         # The one that stalled goes on where it was.
         waiting.sendto(b"\0\4\0\1", transfer)
         loader = (rack.artefacts / "loaders" / "ipxe.efi").read_bytes()

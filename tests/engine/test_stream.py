@@ -19,6 +19,7 @@ from app.model.fields import Model
 from tests import netns
 from tests.engine.card import card, pxe
 from tests.engine.conftest import new_mac
+from tests.engine.download import begin
 from tests.engine.process import Engine, running
 
 pytestmark = pytest.mark.root
@@ -72,11 +73,11 @@ def lingering(ns: str) -> Iterator[None]:
         return tcp, udp
 
     tcp, udp = netns.call(ns, halves)
-    slow = ["curl", "-sS", "--limit-rate", "50k", "-o", "/dev/null", "http://10.7.0.1:8090/discovery/amd64/initrd.img"]
-    with tcp, udp, netns.running(ns, slow) as download:
+    download = begin(ns, "10.7.0.1", "/discovery/amd64/initrd.img")
+    with tcp, udp, download.stream:
         assert udp.recv(600)[:4] == b"\0\3\0\1"
         yield
-        netns.until(lambda: download.poll() is not None, what="the download was cut off")
+        assert download.drain() < download.size
 
 
 def test_the_stream_resumes_across_restarts(pair: tuple[Engine, str]) -> None:
