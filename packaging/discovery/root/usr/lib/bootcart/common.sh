@@ -24,6 +24,14 @@ say() {
     done
 }
 
+# drain: wait until the serial lines have sent what was said; one whose other side stops it is not waited for long.
+drain() {
+    for serial_ in $SERIALS; do
+        # Changing a setting waits for the output first (TCSADRAIN).
+        timeout 3 stty -F "/dev/$serial_" -ignbrk 2>/dev/null || :
+    done
+}
+
 # note NAME TEXT: a fact of the status screen (machine, address, state).
 note() {
     printf '%s\n' "$2" >"$RUN/$1"
