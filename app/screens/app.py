@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,12 +11,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
-from textual.widgets import Input
-from textual.worker import Worker, WorkerState
 
 from app.errors import UnreachableError
 from app.screens.areas.area import Area
-from app.screens.failures import Failure
 from app.screens.glyphs import GlyphFilter
 from app.screens.keyboard import OrderedKeys
 from app.screens.modes import CLASSES, MODES
@@ -25,6 +21,7 @@ from app.screens.profile import ConsoleProfile
 from app.screens.registry import ACTIONS, AREAS, Action
 from app.screens.session import Link, Session
 from app.screens.status import chips
+from app.screens.telling import TellingApp
 from app.screens.theme import CONSOLE, FULL
 
 if TYPE_CHECKING:
@@ -38,8 +35,6 @@ SWEEP = 15
 """Seconds between two full looks at machines: some states come with time alone."""
 STEPS_TO_ASK = 5
 """Turns of the loop in which a flow gets to its first question."""
-NEWS = 5
-"""Seconds good news stays."""
 
 
 def _general() -> list[BindingType]:
@@ -50,7 +45,7 @@ def _general() -> list[BindingType]:
     ]
 
 
-class BootcartApp(OrderedKeys[int], inherit_bindings=False):
+class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
     """The full-screen interface over one client."""
 
     CSS_PATH = "styles/app.tcss"
@@ -93,11 +88,8 @@ class BootcartApp(OrderedKeys[int], inherit_bindings=False):
         self.filters: dict[str, str] = {}
         self.anchors: dict[str, str] = {}
         self.histories: dict[str, list[str]] = {}
-        self.failures: deque[Failure] = deque(maxlen=50)
-        self.news = ""
         self.frozen = False
         self.farewell = ""
-        self._news_left = 0
         self._sweep_left = SWEEP
         self._pending: set[str] = set()
         self._fresh: list[Event] = []
@@ -150,11 +142,6 @@ class BootcartApp(OrderedKeys[int], inherit_bindings=False):
             super()._set_pointer_shape(shape)
 
     # What is shown
-
-    @property
-    def here(self) -> Area | None:
-        """The area that is seen, a dialog over it or not."""
-        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Area)), None)
 
     def status_chips(self) -> list[Chip]:
         """The right side of the breadcrumb."""
@@ -215,10 +202,7 @@ class BootcartApp(OrderedKeys[int], inherit_bindings=False):
         self.flow(area.reload(), "loading")
 
     def _second(self) -> None:
-        if self._news_left:
-            self._news_left -= 1
-            if not self._news_left:
-                self.news = ""
+        self.forget_news()
         self._sweep_left -= 1
         if self._sweep_left <= 0:
             self._sweep_left = SWEEP
@@ -226,51 +210,6 @@ class BootcartApp(OrderedKeys[int], inherit_bindings=False):
                 self._pending.add("machines")
         if (area := self.here) is not None and area.is_mounted:
             area.tick()
-            area.chrome()
-
-    # Telling
-
-    def say(self, text: str) -> None:
-        """Good news, for a moment."""
-        self.news, self._news_left = text, NEWS
-        if (area := self.here) is not None:
-            area.chrome()
-
-    def fail(self, error: BaseException, doing: str = "") -> None:
-        """An error, until it is acknowledged."""
-        self.failures.append(Failure.of(error, doing))
-        if (area := self.here) is not None:
-            area.chrome()
-
-    def flow(self, work: Coroutine[Any, Any, Any], doing: str) -> Worker[Any]:
-        """Run in the background; what goes wrong is shown, never fatal."""
-        return self.run_worker(work, name=doing, exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A background task failed."""
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
-            self.fail(event.worker.error, event.worker.name)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the error line are only taken while there is one and nothing is being typed or asked."""
-        if action == "failure":
-            return bool(self.failures) and isinstance(self.screen, Area) and not isinstance(self.focused, Input)
-        return True
-
-    def action_failure(self, what: str) -> None:
-        """Details, copy id, acknowledge."""
-        from app.screens.dialogs.pages import failure_page
-
-        failure = self.failures[0]
-        if what == "copy":
-            if not self.profile.console:
-                self.copy_to_clipboard(failure.id)
-            self.say(f"error id {failure.id}" + ("" if self.profile.console else " copied"))
-            return
-        self.failures.popleft()
-        if what == "details":
-            self.push_screen(failure_page(failure))
-        if (area := self.here) is not None:
             area.chrome()
 
     # Doing
@@ -284,7 +223,11 @@ class BootcartApp(OrderedKeys[int], inherit_bindings=False):
         found = getattr(self.screen, f"do_{name}", None) or getattr(self, f"do_{name}", None)
         if found is None:
             return
-        made = found()
+        try:
+            made = found()
+        except Exception as error:
+            self.fail(error, name.replace("_", " "))
+            return
         if asyncio.iscoroutine(made):
             self.flow(made, name.replace("_", " "))
             # The next key is handled after this returns. A question the flow begins with must be open by then, or what
@@ -306,6 +249,14 @@ class BootcartApp(OrderedKeys[int], inherit_bindings=False):
 
         self.action_area("machines")
         self.push_screen(MachineScreen(key))
+
+    def open_boot(self, key: str) -> None:
+        """Show what a machine would get now, over what is seen of machines."""
+        from app.screens.areas.boot import BootScreen
+
+        if self.current_mode != "machines":
+            self.action_area("machines")
+        self.push_screen(BootScreen(key))
 
     def command(self, text: str) -> None:
         """Run a line of the `:` prompt."""

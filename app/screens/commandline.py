@@ -48,6 +48,18 @@ async def _forget(app: BootcartApp, arguments: Sequence[str]) -> None:
     await operations.forget(app, [_find(app.session, key) for key in arguments], set())
 
 
+async def _would_get(app: BootcartApp, arguments: Sequence[str]) -> None:
+    _need(arguments, 1, "machines boot KEY")
+    try:
+        key = str(_find(app.session, arguments[0]).id)
+    except NotFoundError:
+        # The MAC address of a machine that is still to come.
+        key = arguments[0]
+        if ":" not in key:
+            raise
+    app.open_boot(key)
+
+
 def _deleter(noun: str, text: str) -> Callable[[BootcartApp, Sequence[str]], Awaitable[None]]:
     async def delete(app: BootcartApp, arguments: Sequence[str]) -> None:
         _need(arguments, 1, f"{noun} delete KEY")
@@ -115,6 +127,7 @@ RUN: dict[str, Callable[[BootcartApp, Sequence[str]], Awaitable[None]]] = {
     "assign": _assign,
     "reboot": _reboot,
     "forget": _forget,
+    "would_get": _would_get,
     "delete_subnet": _deleter("subnets", "The subnet is no longer answered. Its leases stay on record."),
     "delete_reservation": _deleter("reservations", "The address may be given to another machine."),
     "forget_lease": _deleter("leases", "The address may be given to another machine while this one still uses it."),
@@ -205,6 +218,7 @@ def _values(session: Session, name: str, place: int) -> list[str]:
         ("assign", 1): [env.name for env in session.bootenvs],
         ("reboot", place): machines,
         ("forget", place): machines,
+        ("would_get", 0): machines,
         ("delete_subnet", place): [subnet.name for subnet in session.subnets],
         ("restart", 0): [service.name for service in session.services],
         ("probe", 0): [interface.name for interface in session.interfaces],

@@ -46,7 +46,10 @@ class OrderedKeys(App[ResultT]):
         while self._typed:
             event = self._typed.popleft()
             target = self.focused or self.screen
-            await super().on_event(event)
+            try:
+                await super().on_event(event)
+            except Exception as error:
+                self._handle_exception(error)
             # It bubbles from the widget up to the application; what it does may lead to messages of its own.
             for node in (*target.ancestors_with_self, self):
                 await _emptied(node)

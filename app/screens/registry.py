@@ -80,6 +80,20 @@ ACTIONS: tuple[Action, ...] = (
         ("forget KEY",),
         58,
     ),
+    Action(
+        "would_get",
+        "what it would get if it booted now: answers, script, files",
+        "would get",
+        ("w",),
+        _MACHINE,
+        "Machines",
+        "machines boot KEY",
+        footer=50,
+    ),
+    Action("next_firmware", "with the next firmware", "firmware", ("right", "]", "tab"), ("boot",), "Boot", footer=85),
+    Action(
+        "previous_firmware", "with the firmware before", keys=("left", "[", "shift+tab"), areas=("boot",), group="Boot"
+    ),
     Action("tab_timeline", "how its boot goes, hop by hop", keys=("t",), areas=("machine",), group="Machine"),
     Action("tab_inventory", "what is in it", keys=("i",), areas=("machine",), group="Machine"),
     Action("tab_bootenv", "its boot environment", keys=("v",), areas=("machine",), group="Machine"),

@@ -12,6 +12,8 @@ from platformdirs import user_state_path
 from textual import events
 from textual.geometry import Size
 
+from app.errors import UnavailableError
+
 if TYPE_CHECKING:
     from app.screens.app import BootcartApp
 
@@ -34,21 +36,26 @@ def _write(suffix: str, text: str) -> Path:
         try:
             # Never over another's file, never through a link left in a shared directory.
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
         except FileExistsError:
             continue
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        except OSError as error:
+            raise UnavailableError(
+                f"the screen is not written: {error.strerror} ({path})",
+                hint="set BOOTCART_SHOTS to a directory of yours before you open the interface",
+            ) from error
         return path
-    raise FileExistsError(f"a hundred shots within one second in {folder()}")
+    raise UnavailableError(f"there are a hundred shots of this second in {folder()}", hint="try again")
 
 
 def dump_text(app: BootcartApp) -> Path:
-    """The screen's text; raises OSError where it cannot be written."""
+    """The screen's text. Raises UnavailableError where it cannot be written."""
     return _write("txt", "\n".join(row.rstrip() for row in app.screen_rows()) + "\n")
 
 
 def dump_svg(app: BootcartApp) -> Path:
-    """The screen as SVG; raises OSError where it cannot be written."""
+    """The screen as SVG. Raises UnavailableError where it cannot be written."""
     return _write("svg", app.export_screenshot(title="Bootcart"))
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from app.errors import BootcartError, ConflictError, InvalidError, NotFoundError, UnreachableError
 from app.model.bootenv import BootEnv
+from app.model.bootview import BootView
 from app.model.engine import (
     PREFERENCES,
     Command,
@@ -29,11 +30,12 @@ from app.model.engine import (
 )
 from app.model.event import Event, EventDraft
 from app.model.fields import Model, normal_mac
-from app.model.machine import Machine, MachineState, MachineStatus, machine_id_for, machine_name_for
+from app.model.machine import Machine, MachineState, MachineStatus, machine_id_for, machine_name_for, stranger
 from app.model.query import Page, Query, apply
 from app.model.subnet import Lease, Reservation, Subnet
 from app.model.timeline import Timeline
 from tests.fakes import world
+from tests.fakes.bootview import bootview
 
 T = TypeVar("T", bound=Model)
 ACTOR = "user:tester"
@@ -219,9 +221,24 @@ class FakeMachines(FakeEditable[Machine]):
         await self.engine.enter(self.noun, "timeline", key)
         return world.timeline(self.resolve(key))
 
+    async def boot(self, key: str, *, architecture: str = "", interface: str = "") -> BootView:
+        await self.engine.enter(self.noun, "boot", key, architecture, interface)
+        try:
+            machine = self.resolve(key)
+        except NotFoundError:
+            try:
+                machine = stranger(normal_mac(key.removeprefix("Mac:")))
+            except ValueError:
+                machine = None
+            if machine is None:
+                raise
+        return bootview(machine, self.script_of(machine), machine.bootenv or "discovery", architecture, interface)
+
     async def script(self, key: str) -> str:
         await self.engine.enter(self.noun, "script", key)
-        machine = self.resolve(key)
+        return self.script_of(self.resolve(key))
+
+    def script_of(self, machine: Machine) -> str:
         env = machine.bootenv or "discovery"
         tree = f"http://10.7.0.1:8090/{env}/amd64"
         return (
@@ -424,7 +441,9 @@ class FakeClient:
     @unreachable.setter
     def unreachable(self, down: bool) -> None:
         self._down = down
-        self.events.news.set()
+        # Watchers wake to find out; those that come later wait for news of their own.
+        news, self.events.news = self.events.news, asyncio.Event()
+        news.set()
 
     def fail(self, error: BootcartError, call: str = "") -> None:
         """The next call (or the next one named, such as `machines.assign`) raises this error, once."""

@@ -169,13 +169,6 @@ async def test_ux16_typing_is_not_disturbed_by_an_error() -> None:
         assert stage.app.failures
 
 
-def back(client: FakeClient) -> None:
-    """The engine answers again."""
-    client.unreachable = False
-    # The fake leaves the signal of its fall set, which would keep every new watcher spinning.
-    client.events.news = asyncio.Event()
-
-
 async def test_ux19_stale_then_attached_again_and_missed_events_come() -> None:
     client = FakeClient()
     async with opened(client) as stage:
@@ -186,7 +179,7 @@ async def test_ux19_stale_then_attached_again_and_missed_events_come() -> None:
         client.machines.change("node-07", MachineState.FAIL, reason="while away")
         client.push(event("agent.failed", "happened while away", number=7))
         assert not stage.app.failures
-        back(client)
+        client.unreachable = False
         await stage.until(lambda: "attached" in stage.crumbs, "attached again")
         await stage.see("FAIL while away")
         await stage.see("happened while away")
@@ -198,7 +191,7 @@ async def test_ux19_engine_not_there_at_the_start() -> None:
     async with opened(client, attached=False) as stage:
         await stage.see("connecting")
         await stage.press("2", "7", "1")
-        back(client)
+        client.unreachable = False
         await stage.see("node-07")
         assert stage.app.session.link is Link.ATTACHED
 

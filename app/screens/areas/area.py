@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from app.errors import UnreachableError
 from app.model.query import Query, apply, parse_filter
+from app.screens.enduring import Enduring
 from app.screens.failures import Notice
 from app.screens.registry import Action, here
 from app.screens.widgets.bars import Bar, Chip, Crumbs, KeyBar
@@ -49,7 +50,7 @@ def sift(items: Sequence[ModelT], text: str) -> list[ModelT]:
     return found
 
 
-class Area(Screen[None], inherit_bindings=False):
+class Area(Enduring, Screen[None], inherit_bindings=False):
     """A screen of the interface. `area` names it in the registry; `nouns` are the listings it shows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -225,6 +225,10 @@ class MachineScreen(Area):
             if self.key not in {str(one.id) for one in (await self.app.session.client.machines.list()).items}:
                 self.dismiss()
 
+    def do_would_get(self) -> None:
+        """`w`."""
+        self.app.open_boot(self.key)
+
     async def do_edit_machine(self) -> None:
         """`e`."""
         if self.machine is not None:

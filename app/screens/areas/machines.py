@@ -141,7 +141,7 @@ class MachinesArea(ListArea):
         if action.id == "reboot":
             now = self.app.session.now()
             return any(agent_listens(machine, now) for machine in self.targets())
-        if action.id in ("assign", "edit_machine", "forget", "mark", "mark_range", "mark_all"):
+        if action.id in ("assign", "edit_machine", "forget", "would_get", "mark", "mark_range", "mark_all"):
             return bool(self.table.items)
         if action.id == "clear_marks":
             return bool(self.table.marks)
@@ -173,6 +173,11 @@ class MachinesArea(ListArea):
 
         if self.table.current is not None:
             await edit(self.app, self.table.current)
+
+    def do_would_get(self) -> None:
+        """`w`."""
+        if self.table.current is not None:
+            self.app.open_boot(str(self.table.current.id))
 
     def do_follow(self) -> None:
         """`G`."""

@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from app.errors import BootcartError, UnreachableError
 from app.screens.dialogs.frame import Dialog
+from app.screens.enduring import Enduring
 from app.screens.widgets.bars import Bar, Choices
 from app.screens.widgets.lines import Line, Lines, line
 from app.screens.words import fit, safe
@@ -76,7 +77,7 @@ class Pick(Lines):
         self.touch()
 
 
-class Entry(Input):
+class Entry(Enduring, Input):
     """A one-line input; Enter, Up and Down go between the fields."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,7 +86,7 @@ class Entry(Input):
     ]
 
 
-class Row(Horizontal):
+class Row(Enduring, Horizontal):
     """Label, input, and what is to be said about it."""
 
     def __init__(self, field: Field) -> None:

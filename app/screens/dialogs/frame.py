@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from app.screens.enduring import Enduring
 from app.screens.widgets.bars import Bar, Choices
 from app.screens.widgets.lines import Line, line
 from app.screens.widgets.text import TextView
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 
-class Dialog(ModalScreen[ResultT]):
+class Dialog(Enduring, ModalScreen[ResultT]):
     """A box over the screen; Esc gives `None`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

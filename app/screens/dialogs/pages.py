@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
 from app.screens.dialogs.frame import Page
+from app.screens.enduring import Enduring
 from app.screens.registry import ACTIONS, AREAS, Action, key_word
 from app.screens.widgets.lines import Line, line
 from app.screens.widgets.text import TextView, facts, wrapped
@@ -101,7 +102,7 @@ def failure_page(failure: Failure) -> Page:
     return Page(f"Error {failure.id}", lines, "Esc back: the error counts as read  y copies the id")
 
 
-class TooSmall(ModalScreen[None]):
+class TooSmall(Enduring, ModalScreen[None]):
     """Says what is needed and what there is; any key goes on anyway."""
 
     def compose(self) -> ComposeResult:

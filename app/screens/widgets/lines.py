@@ -14,6 +14,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from app.screens.enduring import Enduring, report
 from app.screens.profile import ConsoleProfile
 from app.screens.words import fit
 
@@ -40,9 +41,10 @@ def line(*spans: Span | str, row: str = "") -> Line:
 
 
 EMPTY = Line()
+FAULTY = line(("! this line cannot be drawn", "warn"))
 
 
-class Lines(Widget, can_focus=True):
+class Lines(Enduring, Widget, can_focus=True):
     """Scrolls by whole lines. Subclasses say `count` and `at`; `head` lines stay on top."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{name}" for name in (*STYLES, "cursor", "blurred")}
@@ -100,6 +102,13 @@ class Lines(Widget, can_focus=True):
     # Drawing
 
     def _line(self, y: int) -> Line:
+        try:
+            return self._made(y)
+        except Exception as error:
+            report(self, error, f"drawing {type(self).__name__}")
+            return FAULTY
+
+    def _made(self, y: int) -> Line:
         width = self.size.width
         head = self.head(width)
         if y < len(head):

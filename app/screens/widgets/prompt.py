@@ -11,11 +11,13 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from app.screens.enduring import Enduring
+
 Completer = Callable[[str], tuple[str, str]]
 """Gives the line completed, and what to say of the choices."""
 
 
-class PromptInput(Input):
+class PromptInput(Enduring, Input):
     """An input without a border that completes with Tab and remembers what was typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,7 +53,7 @@ class PromptInput(Input):
         self.post_message(Prompt.Left())
 
 
-class Prompt(Horizontal):
+class Prompt(Enduring, Horizontal):
     """A sign and an input; hidden until it is opened."""
 
     class Said(Message):
