@@ -52,9 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"bootcart {VERSION}\n")
         return 0
     if first == "serve":
+        from app.engine.signals import Signals
+
+        # Before all else is imported: an engine may be asked to end in its first second.
+        signals = Signals()
+        signals.install()
         from app.serve import main as serve
 
-        return serve(argv[1:])
+        return serve(argv[1:], signals)
     if first == "lab":
         from app.lab import main as lab
 

@@ -25,6 +25,22 @@ SOCKET_PATH_MAX = 107
 
 DHCP_CEILINGS = ("authoritative", "proxy", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_SUBSYSTEMS: dict[str, tuple[str, ...]] = {
+    "dhcp": ("app.services.dhcp", "app.netboot"),
+    "tftp": ("app.services.tftp",),
+    "http": ("app.services.boothttp", "app.services.bootfs"),
+    "probe": ("app.services.probe", "app.services.gate"),
+    "router": ("app.services.router",),
+    "interfaces": ("app.services.interfaces",),
+    "content": ("app.services.content",),
+    "machines": ("app.services.machines",),
+    "commands": ("app.services.commands",),
+    "services": ("app.services.registry",),
+    "store": ("app.store",),
+    "api": ("app.api",),
+    "engine": ("app.engine",),
+}
+"""The parts whose log has a level of its own, and the loggers of each."""
 SERVICE_NAMES = ("dhcp", "proxydhcp", "tftp", "http", "probe", "router")
 
 
@@ -49,7 +65,9 @@ class Settings:
         default=SYSTEM_ARTEFACTS, metadata={"doc": "where boot loaders and discovery images are kept"}
     )
     database_url: str = field(default="", metadata={"doc": "SQLAlchemy URL; none: SQLite in the data directory"})
-    log_level: str = field(default="info", metadata={"doc": "debug, info, warning or error"})
+    log_level: str = field(
+        default="info", metadata={"doc": "debug, info, warning or error; also by part: info,dhcp=debug"}
+    )
     disable: tuple[str, ...] = field(default=(), metadata={"doc": "services that do not start (repeatable)"})
 
     @property
@@ -62,6 +80,7 @@ class Settings:
 
 _LISTS = {"interface", "file_root", "disable"}
 _PATHS = {"data_dir", "api_socket", "file_root", "artefacts"}
+_LEVELS_LIKE = "for example info,dhcp=debug,tftp=warning"
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -104,12 +123,39 @@ def _value(name: str, raw: Any) -> Any:
     return _one(name, raw)
 
 
-def _check(settings: Settings) -> Settings:
-    for name, allowed in (("dhcp", DHCP_CEILINGS), ("log_level", LOG_LEVELS)):
-        if getattr(settings, name) not in allowed:
+def log_levels(text: str) -> tuple[str, dict[str, str]]:
+    """The default level and the level of each part that `text` names, for example `info,dhcp=debug,tftp=warning`.
+
+    Raises InvalidError that says which word is wrong.
+    """
+    default, named = "", dict[str, str]()
+    for word in (part.strip() for part in text.lower().split(",")):
+        name, equals, level = (piece.strip() for piece in word.partition("="))
+        if not equals:
+            name, level = "", name
+        elif not name:
+            raise InvalidError(f"{word!r} gives no part", hint=_LEVELS_LIKE, field="log_level")
+        if level not in LOG_LEVELS:
             raise InvalidError(
-                f"{getattr(settings, name)!r} is not known", hint="one of " + ", ".join(allowed), field=name
+                f"{level!r} is not a level", hint=f"one of {', '.join(LOG_LEVELS)}; {_LEVELS_LIKE}", field="log_level"
             )
+        if name and name not in LOG_SUBSYSTEMS:
+            raise InvalidError(
+                f"{name!r} has no level of its own", hint="one of " + ", ".join(LOG_SUBSYSTEMS), field="log_level"
+            )
+        if named.get(name, level) != level or (not name and default not in ("", level)):
+            raise InvalidError(f"{text!r} gives two levels for one thing", hint=_LEVELS_LIKE, field="log_level")
+        if name:
+            named[name] = level
+        else:
+            default = level
+    return default or "info", named
+
+
+def _check(settings: Settings) -> Settings:
+    if settings.dhcp not in DHCP_CEILINGS:
+        raise InvalidError(f"{settings.dhcp!r} is not known", hint="one of " + ", ".join(DHCP_CEILINGS), field="dhcp")
+    log_levels(settings.log_level)
     for name in settings.disable:
         if name not in SERVICE_NAMES:
             raise InvalidError(f"no service {name!r}", hint="one of " + ", ".join(SERVICE_NAMES), field="disable")

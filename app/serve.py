@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import Field, fields
 from typing import Any
 
 from app.config import Settings, load
+from app.engine.signals import Signals, drain, drained
 from app.errors import BootcartError
 
 # sysexits(3) EX_CONFIG: a supervisor that starts us again would only hear the same.
@@ -40,39 +39,34 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _logging(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True
-    )
-    # Each names every request it sees; our own events already do.
-    for name in ("httpx", "httpcore", "uvicorn", "aiohttp", "asyncio", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, signals: Signals) -> int:
     """Run an engine until it is told to stop; returns the exit code. Raises BootcartError when it cannot start."""
     from app.engine.assembly import Engine
 
-    engine = Engine(settings)
+    engine = Engine(settings, draining=drain)
     loop = asyncio.get_running_loop()
-    for number, why in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "interrupted")):
-        loop.add_signal_handler(number, engine.stop, why)
+    signals.hand_to(lambda why: loop.call_soon_threadsafe(engine.stop, why))
     await engine.run(say=lambda line: print(line, flush=True))  # noqa: T201 - the ready line is this command's output
     return 0
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Parse flags, run the engine, say in one line why it could not."""
+def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
+    """Parse flags, run the engine, say in one line why it could not. `signals`: those that are installed already."""
+    if signals is None:
+        signals = Signals()
+        signals.install()
     flags = vars(parser().parse_args(list(arguments)))
     config = flags.pop("config")
     try:
         from pathlib import Path
 
+        from app.engine import logs
+
         settings = load(flags, config_file=Path(config) if config else None)
-        _logging(settings.log_level)
-        return asyncio.run(run(settings))
+        logs.set_up(settings.log_level)
+        return asyncio.run(run(settings, signals))
     except BootcartError as error:
         sys.stderr.write(f"bootcart serve: {error}\n")
         return EXIT_CONFIGURATION
-    except KeyboardInterrupt:
-        return 130
+    finally:
+        drained()

@@ -42,11 +42,15 @@ Emit = Callable[[EventDraft], None]
 class Engine:
     """One engine; `run` lives as long as it does."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, draining: Callable[[], None] = lambda: None
+    ) -> None:
+        """`draining` is called once, when the engine begins to end."""
         self._settings = settings
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._why = ""
+        self._draining = draining
 
     def stop(self, why: str) -> None:
         """Ask the engine to stop; returns at once. Belongs to the engine's loop."""
@@ -54,6 +58,7 @@ class Engine:
             self._why = why
             self._stopping.set()
 
+            self._draining()
     async def run(self, say: Say) -> None:
         """Start, say that it is ready, run until `stop`, and end within seconds.
 
@@ -145,7 +150,9 @@ class Engine:
         try:
             # Machines first: what an operator needs is imported after DHCP answers.
             for name in ("interfaces", "content", "dhcp", "proxydhcp", "probe", "router", "tftp", "http"):
-                if name not in settings.disable:
+                # A turn of the loop brings the wish to stop that came meanwhile.
+                await asyncio.sleep(0)
+                if name not in settings.disable and not self._stopping.is_set():
                     await registry.start(name)
             segments.start()
             for name in segments.absent():
@@ -175,7 +182,13 @@ class Engine:
 
     async def _serve_api(self, operations: Operations, registry: Registry, say: Say, began: float) -> None:
         # FastAPI takes a second to import; by now every boot service answers, and the import waits in a thread.
-        create_app, listener, operators = await asyncio.to_thread(_import_api)
+        imports = asyncio.create_task(asyncio.to_thread(_import_api))
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({imports, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._stopping.is_set():
+            return
+        create_app, listener, operators = await imports
         uids = operators(os.environ)
         api = listener(create_app(operations), self._settings.socket, emit=operations.emit, allowed_uids=uids)
         await api.start()

@@ -20,6 +20,8 @@ T = TypeVar("T")
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before each new try; the last is repeated."""
 _STOP_WITHIN = 3.0
+STOP_ALL_WITHIN = 3.5
+"""Seconds for all services to end; what is not done by then is left to the end of the process."""
 
 
 class Runnable(Protocol):
@@ -127,12 +129,15 @@ class Registry:
         return self._describe(name, entry)
 
     async def stop_all(self) -> None:
-        """Stop every service, newest first."""
+        """Stop every service, newest first, within STOP_ALL_WITHIN."""
+        end = self._clock.monotonic() + STOP_ALL_WITHIN
         for name, entry in reversed(self._entries.items()):
+            self._cancel_retry(entry)
             async with entry.lock:
-                self._cancel_retry(entry)
                 if entry.state is ServiceState.UP:
-                    await self._stop(name, entry)
+                    # The ones behind one that hangs still get the time to close a socket.
+                    within = max(0.1, min(_STOP_WITHIN, end - self._clock.monotonic()))
+                    await self._stop(name, entry, within)
 
     def _describe(self, name: str, entry: _Entry) -> Service:
         up = entry.state is ServiceState.UP
@@ -189,11 +194,11 @@ class Registry:
             if entry.state is ServiceState.FAILED:
                 await self._start(name, entry)
 
-    async def _stop(self, name: str, entry: _Entry) -> None:
+    async def _stop(self, name: str, entry: _Entry, within: float = _STOP_WITHIN) -> None:
         try:
-            await asyncio.wait_for(self._on(entry, entry.service.stop()), _STOP_WITHIN)
+            await asyncio.wait_for(self._on(entry, entry.service.stop()), within)
         except TimeoutError:
-            log.warning("%s did not stop within %.0f s", name, _STOP_WITHIN)
+            log.warning("%s did not stop within %.1f s", name, within)
         except Exception:
             log.exception("%s did not stop cleanly", name)
         entry.state, entry.since = ServiceState.STOPPED, self._clock.now()

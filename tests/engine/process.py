@@ -74,11 +74,16 @@ class Engine:
         assert self._process is not None
         return self._process
 
+    def begin(self) -> subprocess.Popen[str]:
+        """Start it, and wait for nothing."""
+        with self._log.open("a") as log:
+            self._process = netns.popen(self.ns, self._argv, stdout=log, stderr=log, env=self._environment, cwd=ROOT)
+        return self._process
+
     def start(self) -> Engine:
         """Start it and wait until it says that it is ready."""
         before = self.log().count("ready in ")
-        with self._log.open("a") as log:
-            self._process = netns.popen(self.ns, self._argv, stdout=log, stderr=log, env=self._environment, cwd=ROOT)
+        process = self.begin()
 
         def ready() -> bool:
             assert self.process.poll() is None, f"exit code {self.process.returncode}: {self.log()}"
@@ -87,7 +92,7 @@ class Engine:
         try:
             netns.until(ready, timeout=READY_SECONDS, what=f"the engine is ready: {self.log()}")
         except BaseException:
-            netns.stop(self._process)
+            netns.stop(process)
             raise
         return self
 
