@@ -13,7 +13,7 @@ from pathlib import Path
 from app.errors import BootcartError, ForbiddenError, InvalidError, NotFoundError
 from app.model.fields import normal_mac
 from app.model.machine import machine_name_for
-from app.services.lab import console, needs, plan, process, progress, qmp, reap, start, state
+from app.services.lab import build, console, needs, plan, process, progress, qemu, qmp, reap, start, state
 
 TIMEOUT = 420.0
 """Seconds: UEFI firmware that is offered no boot file takes four minutes to come to its own disk."""
@@ -23,7 +23,15 @@ INTERRUPTED = 130
 
 EPILOG = """\
 Without a verb: a lab with the interface on it, gone when you leave; without a terminal the same as `run`.
-Machines are named after their kind: bios1, uefi1, …; their MAC address or the engine's name for them does as well."""
+Machines are named after their kind: bios1, uefi1, …; their MAC address or the engine's name for them does as well.
+
+machines are KIND[:OPTION=VALUE]…, for example --machines bios,uefi:memory=1024:disks=2x20G:nics=2
+
+kinds:
+{kinds}
+
+options:
+{options}"""
 
 OpenTui = Callable[[str], int]
 
@@ -65,13 +73,18 @@ def main(argv: Sequence[str], open_tui: OpenTui | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="bootcart lab", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="bootcart lab",
+        description=__doc__,
+        epilog=_grammar(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _making(parser)
     parser.set_defaults(name=plan.DEFAULT_NAME)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for verb, words in (("up", "make a lab that stays"), ("run", "boot the machines, report, take the lab down")):
-        one = verbs.add_parser(verb, help=words)
+        one = verbs.add_parser(
+            verb, help=words, epilog=_grammar(), formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         one.add_argument("name", nargs="?", default=plan.DEFAULT_NAME, metavar="NAME", help="default: lab")
         _making(one)
         if verb == "run":
@@ -85,10 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     reset = verbs.add_parser("reset", help="power-cycle a machine, or all of the lab")
     reset.add_argument("machine", nargs="?", default="", metavar="MACHINE")
     reset.add_argument("--lab", default="", metavar="NAME")
+    reset.add_argument("--boot", choices=("network", "disk"), default="", help="what comes first from now on")
     attach = verbs.add_parser("console", help="a machine's serial line on this terminal; Ctrl-] leaves")
     attach.add_argument("machine", metavar="MACHINE")
     attach.add_argument("--lab", default="", metavar="NAME")
-    verbs.add_parser("needs", help="Debian packages a lab needs and this host has not, one per line")
+    wanted = verbs.add_parser("needs", help="Debian packages a lab needs and this host has not, one per line")
+    wanted.add_argument("--images", action="store_true", help="instead: architectures whose discovery image it boots")
+    # It takes the words of the lab that is meant, whatever its verb.
+    wanted.add_argument("for", nargs="*", metavar="WORD", help=argparse.SUPPRESS)
+    _making(wanted)
+    _running(wanted)
     # The lab's own process; started by the verbs above.
     keep = verbs.add_parser("keep")
     keep.add_argument("name")
@@ -97,13 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _grammar() -> str:
+    kinds = progress.columns([(f"  {name}", kind.words) for name, kind in build.KINDS.items()])
+    options = progress.columns([(f"  {one.name}={one.form}", one.words) for one in build.OPTIONS.values()])
+    return EPILOG.format(kinds="\n".join(kinds), options="\n".join(options))
+
+
 def _making(parser: argparse.ArgumentParser) -> None:
-    kinds = "; ".join(f"{kind}: {words}" for kind, words in plan.KINDS.items())
-    parser.add_argument(
-        "--machines", default=",".join(plan.DEFAULT_MACHINES), metavar="KIND,…", help=f"default: %(default)s ({kinds})"
-    )
+    machines = ",".join(plan.DEFAULT_MACHINES)
+    parser.add_argument("--machines", default=machines, metavar="MACHINE,…", help="see below; default: %(default)s")
     parser.add_argument("--cidr", default=str(plan.DEFAULT_CIDR), help="the lab's segment; default: %(default)s")
-    parser.add_argument("--memory", type=int, default=plan.DEFAULT_MEMORY, metavar="MIB", help="default: %(default)s")
+    memory = "of machines that name none; default: %(default)s"
+    parser.add_argument("--memory", type=int, default=build.DEFAULT_MEMORY, metavar="MIB", help=memory)
     parser.add_argument(
         "--accel", choices=("auto", "tcg", "kvm"), default="auto", help="auto: kvm where the lab's account may use it"
     )
@@ -120,14 +144,14 @@ def _plan(options: argparse.Namespace) -> plan.LabPlan:
         cidr = IPv4Network(options.cidr)
     except ValueError as error:
         raise InvalidError(str(error), hint="for example 10.77.0.0/24", field="cidr") from None
-    kinds = [kind.strip() for kind in options.machines.split(",") if kind.strip()]
-    return plan.plan(options.name, state.lab_directory(), kinds, cidr, options.memory)
+    machines = [words.strip() for words in options.machines.split(",") if words.strip()]
+    return plan.plan(options.name, state.lab_directory(), machines, cidr, options.memory)
 
 
 def _start(options: argparse.Namespace, *, stays: bool) -> start.Started:
     _need_root()
-    needs.check()
     made = _plan(options)
+    needs.check(machine.build for machine in made.machines)
     for one in reap.reap(made.directory, _error):
         _error(f"removed what was left of {one}")
     return start.start(made, options.accel, stays=stays, say=_say)
@@ -238,6 +262,8 @@ def _reset(options: argparse.Namespace) -> int:
     if not chosen:
         raise NotFoundError("no lab is up", hint="`bootcart lab up` starts one")
     for one in chosen:
+        if options.boot:
+            qmp.set_boot_order(one.qmp, qemu.boot_order(options.boot, one.nics, one.disks))
         qmp.reset(one.qmp)
         _say(f"{one.name} starts again in its firmware")
     return 0
@@ -250,9 +276,10 @@ def _console(options: argparse.Namespace) -> int:
     return 0
 
 
-def _needs(_: argparse.Namespace) -> int:
-    for package in needs.missing():
-        _say(package)
+def _needs(options: argparse.Namespace) -> int:
+    builds = [machine.build for machine in _plan(options).machines]
+    for one in needs.images(builds) if options.images else needs.missing(builds):
+        _say(one)
     return 0
 
 

@@ -85,7 +85,8 @@ async def _look(client: Client, machine: state.MachineState, one: progress.Watch
     except NotFoundError:
         return  # it has not left its firmware yet
     if one.inventory is None and record.inventory is not None:
-        one.inventory = one.ended.get("inventory", time.time())
+        # The event about it may be stored a moment after the record: the next look finds its hop.
+        one.inventory = one.ended.get("inventory")
     if goal != "local" or one.inventory is None:
         return
     if one.asked_local is None:

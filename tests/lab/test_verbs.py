@@ -57,6 +57,8 @@ def test_an_unknown_machine_is_told_with_those_that_are_there() -> None:
         (["reset", "bios1"], 3, "no lab machine"),
         (["console", "bios1"], 3, "no lab machine"),
         (["up", "--machines", "amiga"], 2, "no machine kind 'amiga'"),
+        (["up", "--machines", "bios,uefi:nics=9"], 2, "--machines uefi:nics=9: nics cannot be '9'"),
+        (["up", "--memory", "64"], 2, "cannot have 64 MiB"),
         (["up", "--cidr", "10.77.0.5/24"], 2, "host bits"),
         (["up", "a-name-that-is-far-too-long"], 2, "cannot be the name"),
     ],
@@ -72,7 +74,7 @@ def test_refusals(
     monkeypatch.setenv("BOOTCART_LAB_DIR", str(tmp_path))
     # Neither the caller's rights nor the host's packages are in question here.
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(needs, "missing", list[str])
+    monkeypatch.setattr(needs, "missing", lambda _: list[str]())
 
     assert lab.main(words) == code
     assert says in capsys.readouterr().err
@@ -89,10 +91,17 @@ def test_without_root_it_says_so(
 
 
 def test_needs_prints_one_package_per_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(needs, "missing", lambda: ["ovmf", "qemu-system-x86"])
+    monkeypatch.setattr(needs, "missing", lambda _: ["ovmf", "qemu-system-x86"])
 
     assert lab.main(["needs"]) == 0
     assert capsys.readouterr().out == "ovmf\nqemu-system-x86\n"
+
+
+def test_needs_takes_the_words_of_the_lab_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "rack", "--machines", "uefi,arm64-http:disks=0", "--goal", "local", "--timeout", "60"]
+
+    assert lab.main(["needs", "--images", *words]) == 0
+    assert capsys.readouterr().out == "amd64\narm64\n"
 
 
 def test_the_list_for_people_and_for_programs(

@@ -1,22 +1,22 @@
-"""A disk that boots in BIOS and in UEFI x64 and prints one line: proof that a machine booted from it.
+"""A disk that boots in BIOS and in UEFI and prints one line: proof that a machine booted from it.
 
 Everything on it is made here, byte by byte: a boot record whose program speaks through the BIOS, and an EFI system
 partition (FAT12, Microsoft's "FAT: General Overview of On-Disk Format") with a one-page EFI application (PE/COFF, UEFI
-2.10 §2.1).
+2.10 §2.1) for each processor. Nothing on it is signed: Secure Boot refuses it.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-DISK_BYTES = 64 * 1024 * 1024
 SECTOR = 512
 ESP_START, ESP_SECTORS = 2048, 4096
 _FAT_SECTORS, _ROOT_ENTRIES = 12, 224
 _ROOT_SECTORS = _ROOT_ENTRIES * 32 // SECTOR
-_DATA = 1 + 2 * _FAT_SECTORS + _ROOT_SECTORS
 _DIRECTORY, _ARCHIVE, _END = 0x10, 0x20, 0xFFF
 
 
@@ -44,18 +44,53 @@ def boot_record(text: str) -> bytes:
     return (bytes(program) + line).ljust(446, b"\0") + partition.ljust(64, b"\0") + b"\x55\xaa"
 
 
-def efi_application(text: str) -> bytes:
-    """An x64 EFI application that prints `text` on the console, then rests for good."""
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What an EFI application for one processor differs in; the text follows its `code` at once."""
+
+    file: bytes
+    """Its 8.3 name in \\EFI\\BOOT, where firmware looks on a disk it knows nothing of (UEFI 2.10 §3.5.1.1)."""
+    machine: int
+    """IMAGE_FILE_HEADER.Machine."""
+    code: bytes
+
+
+# Each prints SystemTable->ConOut->OutputString(ConOut, text) and rests. With interrupts off neither the firmware's
+# five-minute watchdog fires nor does the idle machine use the host's processor.
+X64 = Processor(
+    b"BOOTX64 EFI",
+    0x8664,
+    # sub rsp,28h; mov rcx,[rdx+40h]; lea rdx,[rip+7]; call [rcx+8]; cli; hlt; jmp to the hlt
+    bytes.fromhex("4883ec28 488b4a40 488d15 07000000 ff5108 fa f4 ebfd"),
+)
+ARM64 = Processor(
+    b"BOOTAA64EFI",
+    0xAA64,
+    struct.pack(
+        "<10I",
+        0xF9402020,  # ldr x0, [x1, #64]
+        0xF9400402,  # ldr x2, [x0, #8]
+        0x10000101,  # adr x1, 32 bytes on
+        0xD63F0040,  # blr x2
+        0xD5034FDF,  # msr daifset, #15
+        0xD51BE33F,  # msr cntv_ctl_el0, xzr: a pending timer would end every wfi at once
+        0xD51BE23F,  # msr cntp_ctl_el0, xzr
+        0xD503207F,  # wfi
+        0x17FFFFFF,  # b to the wfi
+        0xD503201F,  # nop
+    ),
+)
+
+
+def efi_application(text: str, processor: Processor = X64) -> bytes:
+    """An EFI application that prints `text` on the console, then rests for good."""
     line = f"\r\n{text}\r\n".encode("utf-16-le") + b"\0\0"
-    # sub rsp,28h; rcx = SystemTable->ConOut; rdx = text; call ConOut->OutputString; cli; hlt. With interrupts off
-    # neither the firmware's five-minute watchdog fires nor does the idle machine use the host's processor.
-    code = bytes.fromhex("4883ec28 488b4a40 488d15 07000000 ff5108 fa f4 ebfd")
-    text_section = (code + line).ljust(2 * SECTOR, b"\0")
+    text_section = (processor.code + line).ljust(2 * SECTOR, b"\0")
     if len(text_section) > 2 * SECTOR:
         raise ValueError("the text does not fit the EFI application")
     dos = b"MZ".ljust(60, b"\0") + struct.pack("<I", 64)
-    # Machine x64, one section; EXECUTABLE_IMAGE | LARGE_ADDRESS_AWARE.
-    coff = b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x0022)
+    # One section; EXECUTABLE_IMAGE | LARGE_ADDRESS_AWARE.
+    coff = b"PE\0\0" + struct.pack("<HHIIIHH", processor.machine, 1, 0, 0, 0, 240, 0x0022)
     optional = struct.pack("<HBBIIIII", 0x20B, 1, 0, len(text_section), 0, 0, 0x1000, 0x1000)
     optional += struct.pack("<QIIHHHHHHIIII", 0, 0x1000, SECTOR, 0, 0, 0, 0, 0, 0, 0, 0x2000, SECTOR, 0)
     optional += struct.pack("<HHQQQQII", 10, 0, 0x10000, 0x1000, 0x10000, 0x1000, 0, 16) + bytes(16 * 8)
@@ -70,11 +105,17 @@ def _entry(name: bytes, attributes: int, cluster: int, size: int = 0) -> bytes:
     return struct.pack("<11sBBBHHHHHHHI", name, attributes, 0, 0, 0, 0x21, 0x21, 0, 0, 0x21, cluster, size)
 
 
-def esp(application: bytes) -> bytes:
-    """A FAT12 file system that holds `application` as \\EFI\\BOOT\\BOOTX64.EFI, up to its last used sector."""
-    count = -(-len(application) // SECTOR)
-    # Cluster 2 is \EFI, 3 is \EFI\BOOT, the file follows.
-    chain = [0xFF8, _END, _END, _END, *range(5, 4 + count), _END]
+def esp(applications: Mapping[bytes, bytes]) -> bytes:
+    """A FAT12 file system with these applications in \\EFI\\BOOT, by 8.3 name, up to its last used sector."""
+    # Cluster 2 is \EFI, 3 is \EFI\BOOT, the files follow.
+    chain = [0xFF8, _END, _END, _END]
+    folder = _entry(b".          ", _DIRECTORY, 3) + _entry(b"..         ", _DIRECTORY, 2)
+    files = b""
+    for name, application in applications.items():
+        first, count = len(chain), -(-len(application) // SECTOR)
+        chain += [*range(first + 1, first + count), _END]
+        folder += _entry(name, _ARCHIVE, first, len(application))
+        files += application.ljust(count * SECTOR, b"\0")
     fat = bytearray(_FAT_SECTORS * SECTOR)
     for number, value in enumerate(chain):
         at = number * 3 // 2
@@ -90,17 +131,16 @@ def esp(application: bytes) -> bytes:
     root = _entry(b"EFI        ", _DIRECTORY, 2).ljust(_ROOT_SECTORS * SECTOR, b"\0")
     efi = _entry(b".          ", _DIRECTORY, 2) + _entry(b"..         ", _DIRECTORY, 0)
     efi += _entry(b"BOOT       ", _DIRECTORY, 3)
-    folder = _entry(b".          ", _DIRECTORY, 3) + _entry(b"..         ", _DIRECTORY, 2)
-    folder += _entry(b"BOOTX64 EFI", _ARCHIVE, 4, len(application))
-    data = efi.ljust(SECTOR, b"\0") + folder.ljust(SECTOR, b"\0") + application.ljust(count * SECTOR, b"\0")
+    data = efi.ljust(SECTOR, b"\0") + folder.ljust(SECTOR, b"\0") + files
     return boot + bytes(fat) * 2 + root + data
 
 
-def write(path: Path, text: str) -> None:
-    """Make the disk at `path`: 64 MiB, of which some kilobytes are really there."""
+def write(path: Path, size: int, text: str) -> None:
+    """Make a disk of `size` bytes, of which some kilobytes are really there; without a text it is blank."""
     with path.open("wb") as file:
-        file.write(boot_record(text))
-        file.seek(ESP_START * SECTOR)
-        file.write(esp(efi_application(text)))
-        file.flush()
-        os.ftruncate(file.fileno(), DISK_BYTES)
+        if text:
+            file.write(boot_record(text))
+            file.seek(ESP_START * SECTOR)
+            file.write(esp({one.file: efi_application(text, one) for one in (X64, ARM64)}))
+            file.flush()
+        os.ftruncate(file.fileno(), size)

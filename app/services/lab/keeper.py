@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import signal
@@ -117,10 +118,12 @@ class Keeper:
         self._pause(0)
         self._start_engine(places)
         self._configure(self.plan, places.socket)
-        for number, spec in enumerate(self.plan.machines):
+        taps = (f"tap{number}" for number in itertools.count())
+        for spec in self.plan.machines:
             self._pause(0)
             machine.prepare(self.folder, spec, self._account)
-            child, record = machine.power_on(self.folder, self.plan, spec, f"tap{number}", self._account, kvm=self._kvm)
+            mine = list(itertools.islice(taps, len(spec.macs)))
+            child, record = machine.power_on(self.folder, self.plan, spec, mine, self._account, kvm=self._kvm)
             self._children[spec.name] = child
             self._save(machines=self.state.with_machine(record).machines)
             self._say(f"{spec.name} is powered on ({spec.mac})")

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from app.errors import BootcartError
-from app.services.lab import disk, network, qemu
+from app.services.lab import disk, firmware, network, qemu
 from app.services.lab.account import Account, drop
 from app.services.lab.kernel import namespace_path
 from app.services.lab.plan import LabPlan, MachineSpec
 from app.services.lab.process import identify
 from app.services.lab.state import MachineState
 
+_PIECE = 64 * 1024
+
 
 def files_of(folder: Path, machine: MachineSpec) -> qemu.Files:
     """Where the machine's files lie under the lab's folder."""
-    pair = qemu.firmware() if machine.uefi else None
-    return qemu.Files(folder / "machines" / machine.name, pair[0] if pair else None)
+    return qemu.Files(folder / "machines" / machine.name)
 
 
 def describe(folder: Path, machine: MachineSpec) -> MachineState:
@@ -34,44 +36,71 @@ def describe(folder: Path, machine: MachineSpec) -> MachineState:
         uuid=machine.uuid,
         marker=machine.marker,
         folder=str(files_of(folder, machine).folder),
+        nics=machine.build.nics,
+        disks=machine.build.disks,
     )
 
 
-def prepare(folder: Path, machine: MachineSpec, account: Account) -> None:
-    """Make the machine's folder with its disk and, for UEFI, its variable store."""
-    files = files_of(folder, machine)
+def furnish(files: qemu.Files, machine: MachineSpec) -> None:
+    """Make the machine's folder with its disks and, for UEFI, its variable store."""
     files.folder.mkdir(parents=True)
-    disk.write(files.disk, machine.marker)
-    pair = qemu.firmware()
-    if machine.uefi:
-        if pair is None:
-            raise BootcartError("UEFI firmware for virtual machines is missing", hint="apt-get install ovmf")
-        shutil.copyfile(pair[1], files.variables)
+    for number in range(machine.build.disks):
+        disk.write(files.disk(number), machine.build.disk_size << 20, "" if number else machine.marker)
+    if machine.build.sort.uefi:
+        _copy_sparsely(_images(machine).variables, files.variables)
+
+
+def prepare(folder: Path, machine: MachineSpec, account: Account) -> None:
+    """Furnish the machine where only `account` gets at its files."""
+    files = files_of(folder, machine)
+    furnish(files, machine)
     for path in (files.folder, *files.folder.iterdir()):
         os.chown(path, account.uid, account.gid)
         path.chmod(0o755 if path.is_dir() else 0o600)
 
 
+def _images(machine: MachineSpec) -> firmware.Pair:
+    found = firmware.find(machine.build)
+    if found is None:
+        package = firmware.PACKAGES[machine.build.sort.architecture]
+        raise BootcartError("UEFI firmware for virtual machines is missing", hint=f"apt-get install {package}")
+    return found
+
+
+def _copy_sparsely(source: Path, target: Path) -> None:
+    # An empty arm64 variable store is 64 MiB of zeros, and labs live in memory.
+    with source.open("rb") as old, target.open("wb") as new:
+        while piece := old.read(_PIECE):
+            if piece.count(0) == len(piece):
+                new.seek(len(piece), os.SEEK_CUR)
+            else:
+                new.write(piece)
+        new.truncate(old.tell())
+
+
 def power_on(
-    folder: Path, plan: LabPlan, machine: MachineSpec, tap: str, account: Account, *, kvm: bool
+    folder: Path, plan: LabPlan, machine: MachineSpec, taps: Sequence[str], account: Account, *, kvm: bool
 ) -> tuple[subprocess.Popen[bytes], MachineState]:
-    """Start QEMU on a fresh tap; the process, and the machine's record. Raises BootcartError when it does not start."""
+    """Start QEMU on fresh taps; the process, and the machine's record. Raises BootcartError when it does not start."""
     files = files_of(folder, machine)
-    fd = network.plug(plan, tap)
-    argv = qemu.command(machine, files, fd, lab=plan.name, kvm=kvm)
+    images = _images(machine) if machine.build.sort.uefi else None
     enter = ["nsenter", f"--net={namespace_path(plan.lan_namespace)}", "--"]
-    try:
+    with contextlib.ExitStack() as stack:
+        fds: list[int] = []
+        for tap in taps:
+            fds.append(network.plug(plan, tap))
+            stack.callback(os.close, fds[-1])
+        fast = kvm and qemu.native(machine.build, os.uname().machine)
+        argv = qemu.command(machine, files, images, fds, lab=plan.name, kvm=fast)
         with files.output.open("ab") as output:
             child = subprocess.Popen(
                 [*enter, *drop(account), *argv],
-                pass_fds=[fd],
+                pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd="/",
             )
-    finally:
-        os.close(fd)
     process = identify(child.pid)
     if process is None:
         child.wait()

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from app.errors import InvalidError
+from app.services.lab.build import DEFAULT_MEMORY, KINDS, Build, read
 
 DEFAULT_NAME = "lab"
 DEFAULT_CIDR = IPv4Network("10.77.0.0/24")
@@ -17,34 +18,29 @@ DEFAULT_MACHINES = ("bios", "uefi")
 DEFAULT_DIRECTORY = Path("/run/bootcart/lab")
 ENGINE_INTERFACE = "eth0"
 MACHINES_MAX = 32
-DEFAULT_MEMORY = 512
-"""MiB: the least with which UEFI, loader, kernel and the unpacked discovery system fit with room to spare."""
-
-KINDS: dict[str, str] = {
-    "bios": "BIOS with iPXE in the network card's ROM",
-    "uefi": "UEFI x64, PXE over IPv4",
-    "uefi-http": "UEFI x64, HTTP boot",
-}
-"""What `--machines` may name, with the firmware in words."""
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,19}$")
 
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """One virtual machine; `memory` in MiB, `uuid` as SMBIOS shows it."""
+    """One virtual machine; one MAC address for each network card, `uuid` as SMBIOS shows it."""
 
     name: str
-    kind: str
-    mac: str
+    build: Build
+    macs: tuple[str, ...]
     serial: str
     uuid: str
-    memory: int
 
     @property
-    def uefi(self) -> bool:
-        """Its firmware is UEFI; else a BIOS."""
-        return self.kind.startswith("uefi")
+    def kind(self) -> str:
+        """What was asked for."""
+        return self.build.kind
+
+    @property
+    def mac(self) -> str:
+        """The address of the network card it boots from."""
+        return self.macs[0]
 
     @property
     def marker(self) -> str:
@@ -105,39 +101,48 @@ def range_of(cidr: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
     return cidr.network_address + cidr.num_addresses // 2, cidr.broadcast_address - 1
 
 
+def _name(kind: str, count: int) -> str:
+    return f"{kind}-{count}" if kind[-1].isdigit() else f"{kind}{count}"
+
+
+def _mac(digest: bytes, index: int, nic: int) -> str:
+    return f"52:54:00:{digest[0]:02x}:{digest[1]:02x}:{nic * MACHINES_MAX + index:02x}"
+
+
 def plan(
     name: str,
     directory: Path,
-    kinds: Sequence[str] = DEFAULT_MACHINES,
+    machines: Sequence[str] = DEFAULT_MACHINES,
     cidr: IPv4Network = DEFAULT_CIDR,
     memory: int = DEFAULT_MEMORY,
 ) -> LabPlan:
-    """Lay out a lab; the same name and order of kinds give the same MAC addresses every time. Raises InvalidError."""
+    """Lay out a lab; the same name and order of machines give the same MAC addresses every time. Raises InvalidError.
+
+    Each of `machines` is a kind with its options, as `build.read` takes it.
+    """
     check_name(name)
-    if not kinds:
+    if not machines:
         raise InvalidError("a lab needs a machine", hint="one or more of " + ", ".join(KINDS), field="machines")
-    if len(kinds) > MACHINES_MAX:
-        raise InvalidError(f"{len(kinds)} machines are too many", hint=f"at most {MACHINES_MAX}", field="machines")
+    if len(machines) > MACHINES_MAX:
+        raise InvalidError(f"{len(machines)} machines are too many", hint=f"at most {MACHINES_MAX}", field="machines")
     if not 16 <= cidr.prefixlen <= 28:
         raise InvalidError(f"{cidr} does not fit a lab", hint="a prefix from /16 to /28", field="cidr")
+    builds = [read(words, memory) for words in machines]
     start, end = range_of(cidr)
-    if len(kinds) > int(end) - int(start) + 1:
-        raise InvalidError(f"{cidr} has no room for {len(kinds)} machines", hint="give a larger --cidr", field="cidr")
-    machines: list[MachineSpec] = []
+    if sum(build.nics for build in builds) > int(end) - int(start) + 1:
+        raise InvalidError(f"{cidr} has no room for {len(builds)} machines", hint="give a larger --cidr", field="cidr")
+    specs: list[MachineSpec] = []
     counts: dict[str, int] = {}
-    for index, kind in enumerate(kinds):
-        if kind not in KINDS:
-            raise InvalidError(f"no machine kind {kind!r}", hint="one of " + ", ".join(KINDS), field="machines")
-        counts[kind] = counts.get(kind, 0) + 1
+    for index, build in enumerate(builds):
+        counts[build.kind] = counts.get(build.kind, 0) + 1
         digest = hashlib.sha256(f"{name}/{index}".encode()).digest()
-        machines.append(
+        specs.append(
             MachineSpec(
-                name=f"{kind}{counts[kind]}",
-                kind=kind,
-                mac=f"52:54:00:{digest[0]:02x}:{digest[1]:02x}:{index:02x}",
+                name=_name(build.kind, counts[build.kind]),
+                build=build,
+                macs=tuple(_mac(digest, index, nic) for nic in range(build.nics)),
                 serial=f"LAB-{name.upper()}-{index:02d}",
                 uuid=f"{digest[2:6].hex()}-{digest[6:8].hex()}-4{digest[8:10].hex()[1:]}-a{digest[10:12].hex()[1:]}-{digest[12:18].hex()}",
-                memory=memory,
             )
         )
-    return LabPlan(name=name, directory=directory, cidr=cidr, machines=tuple(machines))
+    return LabPlan(name=name, directory=directory, cidr=cidr, machines=tuple(specs))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.services.lab.build import Build
+from app.services.lab.firmware import NETWORK_ROM, Pair
 from app.services.lab.plan import MachineSpec
 
-BINARY = "qemu-system-x86_64"
-ROM = Path("/usr/lib/ipxe/qemu/pxe-virtio.rom")
-OVMF_PAIRS: tuple[tuple[Path, Path], ...] = tuple(
-    (Path("/usr/share/OVMF", code), Path("/usr/share/OVMF", variables))
-    for code, variables in (("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"), ("OVMF_CODE.fd", "OVMF_VARS.fd"))
-)
-
-# Every way of booting that comes before the wanted one in OVMF's order costs half a minute of waiting.
-_UEFI_NETWORK = {
-    "uefi": {"IPv4PXESupport": "y", "IPv6PXESupport": "n"},
-    "uefi-http": {"IPv4PXESupport": "n", "IPv6PXESupport": "n"},
+BINARIES = {
+    "amd64": ("qemu-system-x86_64", "qemu-system-x86"),
+    "arm64": ("qemu-system-aarch64", "qemu-system-arm"),
 }
+"""By architecture: the emulator, and the Debian package that brings it."""
+
+# What a processor is called under Linux, for which hardware virtualisation can be used.
+_NATIVE = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,9 @@ class Files:
     """Where one machine's files lie; `variables` is its copy of the UEFI variable store."""
 
     folder: Path
-    ovmf_code: Path | None = None
 
-    @property
-    def disk(self) -> Path:
-        return self.folder / "disk.raw"
+    def disk(self, number: int) -> Path:
+        return self.folder / f"disk{number}.raw"
 
     @property
     def variables(self) -> Path:
@@ -54,41 +51,73 @@ class Files:
         return self.folder / "qemu.log"
 
 
-def firmware() -> tuple[Path, Path] | None:
-    """OVMF's code and its empty variable store, where they are installed."""
-    for code, variables in OVMF_PAIRS:
-        if code.is_file() and variables.is_file():
-            return code, variables
-    return None
+def native(build: Build, machine: str) -> bool:
+    """A host whose kernel calls its processor `machine` could run this one without emulating it."""
+    return _NATIVE[build.sort.architecture] == machine
 
 
-def command(machine: MachineSpec, files: Files, tap_fd: int, *, lab: str, kvm: bool) -> list[str]:
-    """The argv that powers the machine on with its network card on the tap open as `tap_fd`."""
-    argv = [BINARY, "-name", f"{lab}/{machine.name},debug-threads=on"]
+def command(
+    machine: MachineSpec, files: Files, firmware: Pair | None, tap_fds: Sequence[int], *, lab: str, kvm: bool
+) -> list[str]:
+    """The argv that powers the machine on with its network cards on the taps open as `tap_fds`."""
+    build = machine.build
+    argv = [BINARIES[build.sort.architecture][0], "-name", f"{lab}/{machine.name},debug-threads=on"]
     argv += ["-nodefaults", "-no-user-config", "-display", "none"]
-    argv += ["-machine", "q35,hpet=off,vmport=off,graphics=off", "-accel", "kvm" if kvm else "tcg,thread=multi"]
-    argv += ["-cpu", "host" if kvm else "max", "-smp", "1", "-m", str(machine.memory)]
+    argv += _board(build, kvm=kvm)
+    argv += ["-smp", "1", "-m", str(build.memory)]
     # A machine that powers itself off waits for `lab reset`, as real iron waits for its button.
     argv += ["-action", "shutdown=pause,panic=none"]
-    if machine.uefi:
-        argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={files.ovmf_code}"]
-        argv += ["-drive", f"if=pflash,unit=1,format=raw,file={files.variables}"]
-        for option, value in _UEFI_NETWORK[machine.kind].items():
-            argv += ["-fw_cfg", f"name=opt/org.tianocore/{option},string={value}"]
-    argv += ["-smbios", "type=0,vendor=Bootcart lab,version=1"] if not machine.uefi else []
+    argv += _firmware(build, files, firmware)
     system = f"manufacturer=Bootcart,product=Lab machine ({machine.kind})"
     argv += ["-smbios", f"type=1,{system},serial={machine.serial},uuid={machine.uuid}"]
     argv += ["-smbios", f"type=2,manufacturer=Bootcart,product=Lab board,serial={machine.serial}-B"]
     argv += ["-smbios", f"type=3,manufacturer=Bootcart,serial={machine.serial}-C"]
     argv += ["-uuid", machine.uuid]
-    # SeaBIOS takes Debian's ROM only for the modern virtio id; OVMF has a driver of its own and needs no ROM.
-    rom = f"romfile={ROM}" if not machine.uefi else "romfile="
-    argv += ["-netdev", f"tap,id=net0,fd={tap_fd}"]
-    argv += ["-device", f"virtio-net-pci,netdev=net0,mac={machine.mac},disable-legacy=on,{rom},bootindex=0"]
-    argv += ["-drive", f"if=none,id=disk0,format=raw,file={files.disk},discard=unmap"]
-    argv += ["-device", f"virtio-blk-pci,drive=disk0,serial={machine.serial}-D,bootindex=1"]
+    # SeaBIOS takes Debian's ROM only for the modern virtio id; UEFI has a driver of its own and needs no ROM.
+    rom = "romfile=" if build.sort.uefi else f"romfile={NETWORK_ROM}"
+    order = boot_order(build.boot, build.nics, build.disks)
+    for number, (mac, fd) in enumerate(zip(machine.macs, tap_fds, strict=True)):
+        argv += ["-netdev", f"tap,id=net{number},fd={fd}"]
+        card = f"virtio-net-pci,id=nic{number},netdev=net{number},mac={mac},disable-legacy=on,{rom}"
+        argv += ["-device", f"{card},bootindex={order[f'nic{number}']}"]
+    for number in range(build.disks):
+        argv += ["-drive", f"if=none,id=drive{number},format=raw,file={files.disk(number)},discard=unmap"]
+        # A second disk is named after its place; the first keeps the name that a machine with one disk has.
+        serial = f"{machine.serial}-D" + (str(number) if number else "")
+        disk = f"virtio-blk-pci,id=disk{number},drive=drive{number},serial={serial}"
+        argv += ["-device", f"{disk},bootindex={order[f'disk{number}']}" if number == 0 else disk]
     argv += ["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"]
     line = f"socket,id=line,path={files.console},server=on,wait=off"
     argv += ["-chardev", f"{line},logfile={files.serial_log},logappend=on"]
     argv += ["-serial", "chardev:line", "-qmp", f"unix:{files.qmp},server=on,wait=off"]
+    return argv
+
+
+def boot_order(first: str, nics: int, disks: int) -> dict[str, int]:
+    """QEMU's `bootindex` of each device that firmware tries; only the first disk has anything to boot."""
+    cards = [f"nic{number}" for number in range(nics)]
+    disk = ["disk0"] if disks else []
+    return {device: place for place, device in enumerate([*disk, *cards] if first == "disk" else [*cards, *disk])}
+
+
+def _board(build: Build, *, kvm: bool) -> list[str]:
+    accel = ["-accel", "kvm" if kvm else "tcg,thread=multi"]
+    if build.sort.architecture == "arm64":
+        # `max` signs every return address, which costs an emulated machine half of its speed.
+        return ["-machine", "virt,gic-version=max", *accel, "-cpu", "host" if kvm else "cortex-a57"]
+    # The firmware that holds Secure Boot's keys lets only System Management Mode write them.
+    smm = ",smm=on" if build.secureboot else ""
+    lock = ["-global", "driver=cfi.pflash01,property=secure,value=on"] if build.secureboot else []
+    board = f"q35,hpet=off,vmport=off,graphics=off{smm}"
+    return ["-machine", board, *lock, *accel, "-cpu", "host" if kvm else "max"]
+
+
+def _firmware(build: Build, files: Files, firmware: Pair | None) -> list[str]:
+    if firmware is None:
+        return ["-smbios", "type=0,vendor=Bootcart lab,version=1"]
+    argv = ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
+    argv += ["-drive", f"if=pflash,unit=1,format=raw,file={files.variables}"]
+    # Every way of booting that comes before the wanted one in EDK2's order costs half a minute of waiting.
+    for option, wanted in (("IPv4PXESupport", not build.sort.http), ("IPv6PXESupport", False)):
+        argv += ["-fw_cfg", f"name=opt/org.tianocore/{option},string={'y' if wanted else 'n'}"]
     return argv

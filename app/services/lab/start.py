@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from app.errors import BY_CODE, BootcartError
 from app.services.lab import reap, state
+from app.services.lab.build import write
 from app.services.lab.engine import PROGRAM
 from app.services.lab.keeper import Keeper, Orders
 from app.services.lab.plan import LabPlan
@@ -63,8 +64,7 @@ def start(plan: LabPlan, accel: str, *, stays: bool, say: Say) -> Started:
     Unless it `stays`, the lab ends with this process, however this process ends.
     """
     argv = [sys.executable, "-m", "app", "lab", "keep", plan.name, "--cidr", str(plan.cidr), "--accel", accel]
-    argv += ["--machines", ",".join(machine.kind for machine in plan.machines)]
-    argv += ["--memory", str(plan.machines[0].memory)]
+    argv += ["--machines", ",".join(write(machine.build) for machine in plan.machines)]
     if not stays:
         leash = myself()
         argv += ["--leash", f"{leash.pid}:{leash.started}"]

@@ -31,6 +31,8 @@ class MachineState:
     uuid: str
     marker: str
     folder: str
+    nics: int = 1
+    disks: int = 1
     process: Process | None = None
     started: float = 0.0
     ended: str = ""

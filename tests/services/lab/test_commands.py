@@ -6,22 +6,39 @@ from pathlib import Path
 
 import pytest
 
-from app.services.lab import account, engine, network, plan, qemu
+from app.services.lab import account, engine, firmware, network, plan, qemu
 
-PLAN = plan.plan("lab", plan.DEFAULT_DIRECTORY, ["bios", "uefi", "uefi-http"])
+KINDS = ["bios", "uefi", "uefi-http", "arm64", "arm64-http"]
+MORE = ["uefi:disks=2x1G:nics=2:boot=disk:secureboot=on", "bios:disks=0"]
+SECURE, DISKLESS = 5, 6
+PLAN = plan.plan("lab", plan.DEFAULT_DIRECTORY, [*KINDS, *MORE])
 NOBODY = account.Account("nobody", 65534, 65534)
 GOLDEN = Path(__file__).with_name("golden")
 
 
 def _qemu(index: int, *, kvm: bool = False) -> list[str]:
     machine = PLAN.machines[index]
-    files = qemu.Files(Path("/L/machines", machine.name), Path("/usr/share/OVMF/OVMF_CODE_4M.fd"))
-    return qemu.command(machine, files, 7, lab="lab", kvm=kvm)
+    files = qemu.Files(Path("/L/machines", machine.name))
+    images = firmware.find(machine.build, lambda _: True)
+    fds = range(7, 7 + machine.build.nics)
+    return qemu.command(machine, files, images, fds, lab="lab", kvm=kvm)
 
 
-@pytest.mark.parametrize(("name", "index"), [("qemu-bios", 0), ("qemu-uefi", 1), ("qemu-uefi-http", 2)])
+@pytest.mark.parametrize(
+    ("name", "index"), [*((f"qemu-{kind}", index) for index, kind in enumerate(KINDS)), ("qemu-uefi-secure", SECURE)]
+)
 def test_a_machine_is_started_with_these_words(name: str, index: int) -> None:
     assert "\n".join(_qemu(index)) + "\n" == (GOLDEN / f"{name}.txt").read_text()
+
+
+def test_a_machine_without_disks_has_none() -> None:
+    assert "disk" not in " ".join(_qemu(DISKLESS))
+
+
+def test_only_its_own_processor_runs_a_machine_unemulated() -> None:
+    native = {words: [qemu.native(one.build, words) for one in PLAN.machines[2:4]] for words in ("x86_64", "aarch64")}
+
+    assert native == {"x86_64": [True, False], "aarch64": [False, True]}
 
 
 def test_hardware_virtualisation_changes_the_processor_only() -> None:
@@ -34,7 +51,7 @@ def test_hardware_virtualisation_changes_the_processor_only() -> None:
 
 
 def test_the_network_card_comes_first_and_the_disk_second() -> None:
-    for index in range(3):
+    for index in range(len(KINDS)):
         line = " ".join(_qemu(index))
         assert line.index("bootindex=0") < line.index("bootindex=1")
         assert "virtio-net-pci" in line[: line.index("bootindex=0")]

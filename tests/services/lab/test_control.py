@@ -18,6 +18,7 @@ ANSWERS: dict[str, list[dict[str, object]]] = {
     "qmp_capabilities": [{"return": {}}],
     "system_reset": [{"event": "RESET", "data": {}}, {"return": {}}],
     "cont": [{"return": {}}],
+    "qom-set": [{"return": {}}],
     "query-status": [{"return": {"status": "running", "running": True}}],
     "stop": [{"error": {"class": "GenericError", "desc": "not now"}}],
 }
@@ -42,8 +43,9 @@ class Qemu:
             stream.write(b'{"QMP": {"version": {}, "capabilities": []}}\r\n')
             stream.flush()
             while not self._hang_up and (asked := stream.readline()):
-                command = json.loads(asked)["execute"]
-                self.commands.append(command)
+                words = json.loads(asked)
+                command = words["execute"]
+                self.commands.append(" ".join(map(str, (command, *words["arguments"].values()))))
                 for answer in ANSWERS[command]:
                     stream.write(json.dumps(answer).encode() + b"\r\n")
                 stream.flush()
@@ -61,6 +63,20 @@ def test_a_reset_starts_a_machine_that_had_powered_itself_off_too(path: Path) ->
 
     qemu.thread.join(5)
     assert qemu.commands == ["qmp_capabilities", "system_reset", "cont"]
+
+
+def test_devices_give_up_their_place_in_the_boot_order_before_others_take_it(path: Path) -> None:
+    qemu = Qemu(path)
+
+    qmp.set_boot_order(path, {"disk0": 0, "nic0": 1})
+
+    qemu.thread.join(5)
+    assert qemu.commands[1:] == [
+        "qom-set /machine/peripheral/disk0 bootindex -1",
+        "qom-set /machine/peripheral/nic0 bootindex -1",
+        "qom-set /machine/peripheral/disk0 bootindex 0",
+        "qom-set /machine/peripheral/nic0 bootindex 1",
+    ]
 
 
 def test_status_is_qemus_word(path: Path) -> None:

@@ -14,9 +14,13 @@ from app.services.lab import disk
 TEXT = "bootcart lab: bios1 booted from its own disk"
 
 
+def _applications() -> dict[bytes, bytes]:
+    return {one.file: disk.efi_application(TEXT, one) for one in (disk.X64, disk.ARM64)}
+
+
 def test_the_disk_is_small_and_the_same_every_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        disk.write(tmp_path / name, TEXT)
+        disk.write(tmp_path / name, 64 << 20, TEXT)
     one = tmp_path / "one"
 
     assert one.stat().st_size == 64 * 1024 * 1024
@@ -49,19 +53,35 @@ def test_a_text_that_does_not_fit_is_refused() -> None:
         disk.efi_application("x" * 600)
 
 
-def test_the_application_is_pe_for_x64_firmware() -> None:
-    image = disk.efi_application(TEXT)
+def test_a_disk_without_a_text_is_blank(tmp_path: Path) -> None:
+    disk.write(tmp_path / "blank", 8 << 30, "")
+
+    assert (tmp_path / "blank").stat().st_size == 8 << 30
+    assert (tmp_path / "blank").stat().st_blocks == 0
+
+
+@pytest.mark.parametrize(("processor", "machine"), [(disk.X64, 0x8664), (disk.ARM64, 0xAA64)])
+def test_the_application_is_pe_for_the_firmware_of_its_processor(processor: disk.Processor, machine: int) -> None:
+    image = disk.efi_application(TEXT, processor)
     (pe,) = struct.unpack_from("<I", image, 60)
-    machine, sections = struct.unpack_from("<HH", image, pe + 4)
+    found, sections = struct.unpack_from("<HH", image, pe + 4)
     magic, subsystem = struct.unpack_from("<H", image, pe + 24)[0], struct.unpack_from("<H", image, pe + 24 + 68)[0]
 
     assert image[:2] == b"MZ"
     assert image[pe : pe + 4] == b"PE\0\0"
-    assert (machine, sections, magic, subsystem) == (0x8664, 1, 0x20B, 10)
-    # lea rdx,[rip+n] is relative to the instruction after it.
-    code = image[512:]
-    (distance,) = struct.unpack_from("<i", code, 11)
-    assert code[15 + distance :].decode("utf-16-le").startswith(f"\r\n{TEXT}\r\n\0")
+    assert (found, sections, magic, subsystem) == (machine, 1, 0x20B, 10)
+
+
+def test_the_code_points_at_its_text() -> None:
+    x64, arm64 = (disk.efi_application(TEXT, one)[512:] for one in (disk.X64, disk.ARM64))
+    # lea rdx,[rip+n] is relative to the instruction after it, adr to itself.
+    (distance,) = struct.unpack_from("<i", x64, 11)
+    (adr,) = struct.unpack_from("<I", arm64, 8)
+    line = f"\r\n{TEXT}\r\n\0"
+
+    assert adr & 0x9F00001F == 0x10000001
+    assert x64[15 + distance :].decode("utf-16-le").startswith(line)
+    assert arm64[8 + (adr >> 5 & 0x7FFFF) * 4 + (adr >> 29 & 3) :].decode("utf-16-le").startswith(line)
 
 
 @pytest.mark.skipif(shutil.which("file") is None, reason="file is not installed")
@@ -78,16 +98,16 @@ def test_file_recognises_the_application(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("fsck.vfat") is None, reason="dosfstools is not installed")
 def test_fsck_finds_nothing_wrong_with_the_file_system(tmp_path: Path) -> None:
     path = tmp_path / "esp"
-    path.write_bytes(disk.esp(disk.efi_application(TEXT)).ljust(disk.ESP_SECTORS * 512, b"\0"))
+    path.write_bytes(disk.esp(_applications()).ljust(disk.ESP_SECTORS * 512, b"\0"))
 
     done = subprocess.run(["fsck.vfat", "-n", "-v", path], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
 
 
-def test_the_file_is_found_through_its_cluster_chain() -> None:
-    application = disk.efi_application(TEXT)
-    image = disk.esp(application)
+def test_each_file_is_found_through_its_cluster_chain() -> None:
+    applications = _applications()
+    image = disk.esp(applications)
     sector, reserved, fats, roots, fat_size = (
         struct.unpack_from("<H", image, 11)[0],
         struct.unpack_from("<H", image, 14)[0],
@@ -116,6 +136,6 @@ def test_the_file_is_found_through_its_cluster_chain() -> None:
 
     efi = content(entry(image[root:data], b"EFI        ")[0])
     boot = content(entry(efi, b"BOOT       ")[0])
-    first, size = entry(boot, b"BOOTX64 EFI")
-
-    assert content(first)[:size] == application
+    for name, application in applications.items():
+        first, size = entry(boot, name)
+        assert content(first)[:size] == application

@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import InvalidError
 from app.model.fields import normal_mac
-from app.services.lab import plan
+from app.services.lab import build, plan
 
 HOME = plan.DEFAULT_DIRECTORY
 
@@ -22,14 +22,20 @@ def test_the_same_lab_has_the_same_machines_every_time() -> None:
     assert [machine.name for machine in first.machines] == ["bios1", "uefi1"]
 
 
-def test_machines_of_different_labs_and_places_differ() -> None:
-    macs = [m.mac for name in ("lab", "rack") for m in plan.plan(name, HOME, ["bios"] * 16).machines]
+def test_machines_are_counted_by_kind() -> None:
+    made = plan.plan("lab", HOME, ["arm64", "bios:disks=0", "arm64-http", "bios", "arm64"])
 
-    assert len(set(macs)) == 32
+    assert [machine.name for machine in made.machines] == ["arm64-1", "bios1", "arm64-http1", "bios2", "arm64-2"]
+
+
+def test_machines_of_different_labs_and_places_differ() -> None:
+    made = [one for name in ("lab", "rack") for one in plan.plan(name, HOME, ["bios:nics=3"] * 16).machines]
+
+    assert len({mac for one in made for mac in one.macs}) == 96
 
 
 def test_identity_is_of_the_form_firmware_and_engine_accept() -> None:
-    for machine in plan.plan("lab", HOME, ["bios", "uefi", "uefi-http"]).machines:
+    for machine in plan.plan("lab", HOME, list(build.KINDS)).machines:
         assert normal_mac(machine.mac) == machine.mac
         assert machine.mac.startswith("52:54:00:")
         assert str(UUID(machine.uuid)) == machine.uuid
@@ -65,6 +71,7 @@ def test_the_engine_is_outside_the_range() -> None:
         ("lab", ["bios"] * 33, "10.77.0.0/16", "machines"),
         ("lab", ["bios"], "10.77.0.0/30", "cidr"),
         ("lab", ["bios"] * 8, "10.77.0.0/28", "cidr"),
+        ("lab", ["bios:nics=4"] * 2, "10.77.0.0/28", "cidr"),
     ],
 )
 def test_what_cannot_be_is_refused_with_field_and_remedy(name: str, kinds: list[str], cidr: str, field: str) -> None:
