@@ -119,7 +119,10 @@ def _dhcp(boot: _Boot, event: Event, stage: str) -> None:
     kind, data = event.kind, event.data
     boot.last_dhcp = event.time
     if stage == "ipxe" and boot.rom:
-        boot.hop("ipxe").saw(event, f"{event.address or data.get('address', '')}".strip(), done=kind.endswith(".ack"))
+        # Beside another server, taking its address is the last that is heard of it: the ACK is not for our ears.
+        taken = boot.proxy and kind == "dhcp.request"
+        words = _taken(boot, event) if taken else f"{event.address or data.get('address', '')}".strip()
+        boot.hop("ipxe").saw(event, words, done=taken or kind.endswith(".ack"))
         _withheld(boot, event)
         return
     if kind == "dhcp.discover":
@@ -134,7 +137,7 @@ def _dhcp(boot: _Boot, event: Event, stage: str) -> None:
         boot.hop("offer").saw(event, _offered(event), done=True)
         _withheld(boot, event)
     elif kind == "dhcp.request":
-        boot.hop("request").saw(event, str(data.get("requested", "")), done=True)
+        boot.hop("request").saw(event, _taken(boot, event), done=True)
     elif kind in ("dhcp.ack", "proxy.ack"):
         boot.hop("ack").saw(event, _offered(event), done=True)
         _withheld(boot, event)
@@ -145,6 +148,12 @@ def _dhcp(boot: _Boot, event: Event, stage: str) -> None:
         boot.no_file, boot.reason = str(data.get("why", "")), str(data["reason"])
     elif kind in ("dhcp.silent", "dhcp.nak"):
         boot.hop("offer" if kind == "dhcp.silent" else "ack").saw(event, str(data.get("why", "")), failed=True)
+
+
+def _taken(boot: _Boot, event: Event) -> str:
+    """The address a client takes, and whose it is where it is not ours."""
+    address, server = str(event.data.get("requested", "")), str(event.data.get("server", ""))
+    return f"{address} from {server}" if boot.proxy and address and server else address
 
 
 def _offered(event: Event) -> str:
@@ -184,9 +193,17 @@ def _agent(boot: _Boot, event: Event) -> None:
         boot.hop(name).saw(event, f"{event.data.get('step', '')}: {event.data.get('output', '')}", failed=True)
 
 
-def _newest_boot(events: Sequence[Event]) -> _Boot | None:
+def boots(events: Sequence[Event]) -> tuple[tuple[Event, ...], ...]:
+    """The events of each boot, oldest first; what came before the first DISCOVER is of none."""
+    begins = [index for index, _ in _boots(events)]
+    return tuple(tuple(events[begin:end]) for begin, end in zip(begins, [*begins[1:], len(events)], strict=True))
+
+
+def _boots(events: Sequence[Event]) -> list[tuple[int, _Boot]]:
+    """Each boot and where among the events it begins."""
+    found: list[tuple[int, _Boot]] = []
     boot: _Boot | None = None
-    for event in events:
+    for index, event in enumerate(events):
         family = event.kind.partition(".")[0]
         stage, role = str(event.data.get("stage", "")), str(event.data.get("role", ""))
         if family in ("dhcp", "proxy"):
@@ -194,6 +211,7 @@ def _newest_boot(events: Sequence[Event]) -> _Boot | None:
                 continue
             if _begins(boot, event, stage):
                 boot = _Boot(rom=stage == "rom", started=event.time)
+                found.append((index, boot))
             assert boot is not None  # noqa: S101 - _begins(None, …) is always true
             _dhcp(boot, event, stage)
         elif boot is None:
@@ -204,7 +222,7 @@ def _newest_boot(events: Sequence[Event]) -> _Boot | None:
             boot.hop("script").saw(event, event.message, failed=True)
         elif family == "agent":
             _agent(boot, event)
-    return boot
+    return found
 
 
 def _expected(boot: _Boot) -> tuple[list[str], set[str]]:
@@ -238,9 +256,10 @@ def timeline(events: Sequence[Event], now: float) -> Timeline:
 
     A hop is done only when its own event is there; nothing is inferred from later hops.
     """
-    boot = _newest_boot(events)
-    if boot is None:
+    found = _boots(events)
+    if not found:
         return Timeline()
+    _, boot = found[-1]
     names, skipped = _expected(boot)
     if names[-1] == "local" and (boot.no_file or "script" in boot.facts):
         source = boot.facts.get("script") or boot.facts.get("ack") or boot.facts.get("offer") or boot.facts["discover"]

@@ -233,6 +233,34 @@ def test_proxy_boots_need_no_ack_of_ours() -> None:
     assert found.at == "loader"
 
 
+def beside(at: float, stage: str, bootfile: str, **discover: Any) -> list[tuple[float, str, dict[str, Any]]]:
+    """What is heard of a client that takes another server's address and our boot file."""
+    return [
+        (at, "dhcp.discover", {"stage": stage, **discover}),
+        (at + 0.01, "proxy.offer", {"stage": stage, "bootfile": bootfile, "why": "proxy"}),
+        (at + 3, "dhcp.request", {"stage": stage, "requested": "10.7.0.56", "server": "10.7.0.2"}),
+    ]
+
+
+@pytest.mark.parametrize("asks_4011", [True, False])
+def test_a_proxy_boot_is_complete_without_hearing_the_other_servers_acks(asks_4011: bool) -> None:
+    ack = (3.5, "proxy.ack", {"stage": "rom", "address": "10.7.0.56", "bootfile": "ipxe.efi", "why": "proxy"})
+    heard = [
+        *beside(0, "rom", "ipxe.efi", **UEFI),
+        *([ack] if asks_4011 else []),
+        *fetch(4, "loader", "ipxe.efi", "tftp"),
+        *beside(8, "ipxe", "http://10.7.0.1:8090/boot/x.ipxe", firmware="uefi"),
+        *PAYLOAD,
+    ]
+    found = timeline(events(*heard), 1040)
+    details = {hop.name: hop.detail for hop in found.hops}
+
+    assert found.complete
+    assert {n for n, s in states(found).items() if s is not HopState.DONE} == (set() if asks_4011 else {"ack"})
+    assert (details["request"], details["ipxe"]) == ("10.7.0.56 from 10.7.0.2", "10.7.0.56 from 10.7.0.2")
+    assert timeline(events(*heard[: -len(PAYLOAD) - 1]), 1012).at == "ipxe"
+
+
 def test_no_events_no_boot() -> None:
     assert timeline([], 0) == Timeline()
 
