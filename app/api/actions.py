@@ -16,11 +16,13 @@ from app.api.guard import calling
 from app.api.listings import Listing, PageQuery, answer
 from app.api.nouns import named, router_for
 from app.api.ports import EnginePort
-from app.errors import ConflictError, InvalidError
+from app.errors import ConflictError, InvalidError, NotFoundError
 from app.model.bootenv import BootEnv
+from app.model.bootview import FIRMWARES, BootView
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import EventDraft
-from app.model.machine import Machine
+from app.model.fields import normal_mac
+from app.model.machine import Machine, stranger
 from app.model.timeline import Timeline
 
 ALL = 2**31
@@ -72,6 +74,17 @@ def machine_actions(engine: EnginePort) -> APIRouter:
     def machine(key: str) -> Machine:
         return cast("Machine", engine.commands.resolve("machines", key))
 
+    def anybody(key: str) -> Machine:
+        """The machine, or one nobody has seen, where the key is a MAC address."""
+        try:
+            return machine(key)
+        except NotFoundError:
+            try:
+                return stranger(normal_mac(key.removeprefix("Mac:")))
+            except ValueError:
+                pass
+            raise
+
     @router.post("/{key}/assign", response_model=Machine, summary="Assign a boot environment")
     def assign(key: str, body: AssignBody, caller: Caller = writing) -> Machine:
         assigned = engine.commands.assign(caller.actor, key, body.bootenv)
@@ -96,6 +109,21 @@ def machine_actions(engine: EnginePort) -> APIRouter:
         return engine.timeline(machine(key))
 
     @router.get(
+        "/{key}/boot",
+        response_model=BootView,
+        dependencies=[reading],
+        summary="What it would be answered and given if it booted now; a dry run, secrets masked",
+    )
+    def boot(
+        key: str,
+        architecture: Annotated[
+            str, FromQuery(description=f"{', '.join(FIRMWARES)} or a number; empty: what it last booted with")
+        ] = "",
+        interface: Annotated[str, FromQuery(description="where it boots; empty: where it was last heard")] = "",
+    ) -> BootView:
+        return engine.boot(anybody(key), architecture, interface)
+
+    @router.get(
         "/{key}/script",
         response_class=PlainTextResponse,
         dependencies=[reading],
@@ -104,7 +132,7 @@ def machine_actions(engine: EnginePort) -> APIRouter:
     def script(key: str) -> str:
         return engine.script(machine(key))
 
-    _ = (assign, reboot, timeline, script)
+    _ = (assign, reboot, timeline, boot, script)
     return router
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from app.model.bootenv import BootEnv
+from app.model.bootview import BootView
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
@@ -99,6 +100,10 @@ class EnginePort(Protocol):
     async def probe(self, interface: str) -> Interface: ...
 
     def timeline(self, machine: Machine) -> Timeline: ...
+
+    def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
+        """What the machine would be answered and given if it booted now; changes nothing."""
+        ...
 
     def script(self, machine: Machine) -> str:
         """The boot script the machine would get now, secrets masked."""

@@ -74,6 +74,22 @@ NOUNS: tuple[Noun, ...] = (
             ),
             Verb("reboot", "ask the machine's agent to reboot", "rebooted", (key_argument("machines"),)),
             Verb("timeline", "show the newest boot, hop by hop", "timeline", (key_argument("machines"),)),
+            Verb(
+                "boot",
+                "show what it would be answered and given if it booted now; changes nothing",
+                "boot",
+                (key_argument("machines"),),
+                (
+                    Option(
+                        "--architecture",
+                        "with this firmware: bios, uefi-x64, uefi-x64-http, uefi-arm64, uefi-arm64-http or a number of "
+                        "DHCP option 93; default: what it last booted with",
+                        metavar="NAME",
+                    ),
+                    Option("--interface", "on this interface; default: where it was last heard", keys="interfaces"),
+                ),
+                ("bootcart machines boot node-07 --architecture uefi-x64", "bootcart machines boot 52:54:00:00:00:07"),
+            ),
             Verb("script", "show the boot script it would get now", "script", (key_argument("machines"),)),
         ),
         columns=("name", "status.state", "address", "macs", "bootenv", "status.hop", "status.waiting_for"),

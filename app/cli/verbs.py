@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
+from app.cli.bootview import write as write_boot
 from app.cli.forms import Noun, Verb
 from app.cli.inputs import is_source, read_objects
 from app.cli.outputs import Output, at, cell, shown
@@ -177,6 +178,18 @@ async def timeline(call: Call) -> int:
     return 0
 
 
+async def boot(call: Call) -> int:
+    given = call.given
+    found = await call.client.machines.boot(
+        given.key, architecture=given.architecture or "", interface=given.interface or ""
+    )
+    if call.output.form == "text":
+        write_boot(found, call.output)
+    else:
+        call.output.said("", dumped(found))
+    return 0
+
+
 async def script(call: Call) -> int:
     call.output.text(await call.client.machines.script(call.given.key))
     return 0
@@ -289,7 +302,8 @@ RUNS: dict[str, Callable[[Call], Awaitable[int]]] = {
     **{
         run.__name__: run
         for run in (
-            listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted, timeline, script,
+            listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted, timeline, boot,
+            script,
             rendered, probed, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
         )
     },

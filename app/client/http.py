@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from app.client.wire import Wire, model_of, page_of, params_of, path_of
 from app.errors import TimedOutError, UnavailableError, UnreachableError
 from app.model.bootenv import BootEnv
+from app.model.bootview import BootView
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.fields import Model
@@ -62,6 +63,10 @@ class _Machines(_Editable[Machine]):
 
     async def timeline(self, key: str) -> Timeline:
         return model_of(Timeline, await self._wire.ask("GET", path_of(self._noun, key, "timeline")))
+
+    async def boot(self, key: str, *, architecture: str = "", interface: str = "") -> BootView:
+        params = [("architecture", architecture), ("interface", interface)]
+        return model_of(BootView, await self._wire.ask("GET", path_of(self._noun, key, "boot"), params=params))
 
     async def script(self, key: str) -> str:
         return (await self._wire.ask("GET", path_of(self._noun, key, "script"))).decode()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from app.model.bootenv import BootEnv
+from app.model.bootview import BootView
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.machine import Machine
@@ -57,6 +58,13 @@ class Machines(Editable[Machine], Protocol):
     async def reboot(self, key: str) -> Machine: ...
 
     async def timeline(self, key: str) -> Timeline: ...
+
+    async def boot(self, key: str, *, architecture: str = "", interface: str = "") -> BootView:
+        """What it would be answered and given if it booted now; changes nothing. `key` may be an unknown MAC address.
+
+        `architecture`: a name of FIRMWARES or a number; empty: what it last booted with, else all it could have.
+        """
+        ...
 
     async def script(self, key: str) -> str:
         """The boot script the machine would get now, secrets masked."""

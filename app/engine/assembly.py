@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Address
+from typing import Protocol
 
 from app.clock import Clock, SystemClock
 from app.config import Settings
+from app.engine.foresight import Foresight
 from app.engine.notify import notify
 from app.engine.port import Operations
 from app.engine.segments import Segments
+from app.engine.watch import Watch, watchdog_seconds
 from app.model.event import EventDraft, Level
 from app.model.subnet import Lease
 from app.netboot.exchange import Policy
@@ -27,7 +31,7 @@ from app.services.content.service import ContentService, shipped
 from app.services.dhcp import DhcpService, ProxyDhcpService
 from app.services.machines.registrar import Registrar
 from app.services.machines.roster import Roster
-from app.services.registry import LoopThread, Registry
+from app.services.registry import LoopThread, Registry, Runnable
 from app.services.tftp.service import TftpService
 from app.store.secrets import token_key
 from app.store.store import Store, open_store
@@ -49,16 +53,16 @@ class Engine:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
-        self._why = ""
         self._draining = draining
+        self._why = ""
 
     def stop(self, why: str) -> None:
         """Ask the engine to stop; returns at once. Belongs to the engine's loop."""
         if not self._stopping.is_set():
             self._why = why
             self._stopping.set()
-
             self._draining()
+
     async def run(self, say: Say) -> None:
         """Start, say that it is ready, run until `stop`, and end within seconds.
 
@@ -79,7 +83,10 @@ class Engine:
         def emit(draft: EventDraft) -> None:
             store.events.emit(draft)
             segments.seen(draft)
+            if draft.kind in ("service.started", "service.failed"):
+                notify(f"STATUS={registry.status()}")
 
+        registry = Registry(emit, clock, port_owners(settings, os.environ))
         emit(self._event("engine.started", f"engine {VERSION} started", version=VERSION, pid=os.getpid()))
         layer = CommandLayer(store.database, store.directory, store.events, clock)
         roster = Roster(store.directory, store.events, clock, timeline)
@@ -100,7 +107,6 @@ class Engine:
             address=settings.address,
             learn=store.directory.learn,
         )
-        registry = Registry(emit, clock, port_owners(settings, os.environ))
         boot = LoopThread("boot")
         segments.register(registry)
         registry.add(content)
@@ -137,6 +143,8 @@ class Engine:
             else:
                 registry.add(service, thread)
 
+        watch = _watched(registry, boot, store, (dhcp, proxy), (tftp, http))
+
         def changed(change: Change) -> None:
             if change.noun == "subnets":
                 segments.subnets_changed()
@@ -146,7 +154,10 @@ class Engine:
                 dhcp.restore(change.after)
 
         layer.listen(changed)
-        operations = Operations(settings, store, layer, segments, registry, tree, roster, self._stop_soon(), clock)
+        foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
+        operations = Operations(
+            settings, store, layer, segments, registry, tree, roster, foresight, self._stop_soon(), clock
+        )
         try:
             # Machines first: what an operator needs is imported after DHCP answers.
             for name in ("interfaces", "content", "dhcp", "proxydhcp", "probe", "router", "tftp", "http"):
@@ -155,9 +166,13 @@ class Engine:
                 if name not in settings.disable and not self._stopping.is_set():
                     await registry.start(name)
             segments.start()
+            watching = asyncio.create_task(watch.run(), name="watch")
             for name in segments.absent():
                 say(f"bootcart: there is no interface {name}; it is served once it appears")
-            await self._serve_api(operations, registry, say, began)
+            try:
+                await self._serve_api(operations, registry, say, began)
+            finally:
+                watching.cancel()
         finally:
             emit(self._event("engine.stopping", f"engine stops: {self._why or 'it failed'}", why=self._why))
             notify("STOPPING=1")
@@ -210,10 +225,43 @@ class Engine:
         for service in operations.services():
             if service.reason:
                 say(f"bootcart: {service.name} failed: {service.reason} ({service.hint})")
-        notify("READY=1", f"STATUS={words}")
+        notify("READY=1", f"STATUS={registry.status()}")
 
     def _event(self, kind: str, message: str, **data: object) -> EventDraft:
         return EventDraft(time=self._clock.now(), kind=kind, message=message, data=dict(data))
+
+
+class _OwnThread(Protocol):
+    """A service with a thread of its own."""
+
+    name: str
+
+    def post(self, function: Callable[..., None], *arguments: object) -> None: ...
+
+
+def _watched(
+    registry: Registry, boot: LoopThread, store: Store, own: Sequence[_OwnThread], shared: Sequence[Runnable]
+) -> Watch:
+    """A watch over the threads: the services with their `own`, those that share the boot loop, the store's writer."""
+
+    def services(thread: str) -> list[str]:
+        names = [service.name for service in shared] if thread == boot.name else [thread]
+        return [name for name in names if registry.runs(name)]
+
+    def late(thread: str) -> None:
+        for name in services(thread):
+            registry.unresponsive(name)
+
+    def back(thread: str) -> None:
+        for name in services(thread):
+            registry.responsive(name)
+
+    watch = Watch(late, back, watchdog_seconds(os.environ))
+    for service in own:
+        watch.over(service.name, service.post, partial(registry.runs, service.name))
+    watch.over(boot.name, boot.beat)
+    watch.over("the store's writer", store.database.writer.beat)
+    return watch
 
 
 def port_owners(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.engine.segments import Segments
 from app.model.bootenv import BootEnv
+from app.model.bootview import BootView
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import EventDraft
 from app.model.fields import Model
@@ -34,6 +35,12 @@ class Timelines(Protocol):
     """Knows the newest boot of each machine."""
 
     def timeline(self, machine: Machine) -> Timeline: ...
+
+
+class DryRuns(Protocol):
+    """Tells what a machine would get if it booted now."""
+
+    def view(self, machine: Machine, architecture: str = "", interface: str = "") -> BootView: ...
 
 
 class HeldSubnets:
@@ -89,6 +96,7 @@ class Operations:
         registry: Registry,
         preview: Preview,
         timelines: Timelines,
+        dry_runs: DryRuns,
         stop: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -99,6 +107,7 @@ class Operations:
         self._registry = registry
         self._preview = preview
         self._timelines = timelines
+        self._dry_runs = dry_runs
         self._stop = stop
         self._clock = clock
         self._started = clock.now()
@@ -142,6 +151,9 @@ class Operations:
 
     def timeline(self, machine: Machine) -> Timeline:
         return self._timelines.timeline(machine)
+
+    def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
+        return self._dry_runs.view(machine, architecture, interface)
 
     def script(self, machine: Machine) -> str:
         return self._preview.preview(machine)

@@ -85,3 +85,8 @@ class Machine(Model):
     heartbeat: Epoch = Field(default=0.0, description="when its agent was last heard")
     reboot_wanted: bool = Field(default=False, description="its agent is told to reboot at its next heartbeat")
     status: MachineStatus | None = None
+
+
+def stranger(mac: str) -> Machine:
+    """The machine with a MAC address nobody has seen or named, as it would appear."""
+    return Machine(id=machine_id_for(mac), name=machine_name_for(mac), macs=(mac,), registered=False)

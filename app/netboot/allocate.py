@@ -71,6 +71,21 @@ class LeaseTable:
 
     # Reading
 
+    def trial(self) -> LeaseTable:
+        """A table that stands where this one does, to try an exchange on: offers made there are not made here.
+
+        It shares the leases, so it is good until this table changes, and takes no `commit`.
+        """
+        made = LeaseTable(offer_seconds=self._offer_seconds)
+        made._records, made._by_key, made._by_client_id = self._records, self._by_key, self._by_client_id
+        made._pending = dict(self._pending)
+        made._offers = self._offers.copy()
+        made._pools = {name: pool.copy() for name, pool in self._pools.items()}
+        made._due = list(self._due)
+        made._lapsed = dict(self._lapsed)
+        made._exhausted = set(self._exhausted)
+        return made
+
     def __len__(self) -> int:
         return len(self._records)
 

@@ -30,6 +30,12 @@ class Offers:
         self._by_address: OrderedDict[int, Offer] = OrderedDict()
         self._by_key: dict[str, int] = {}
 
+    def copy(self) -> Offers:
+        """The same offers, apart from these."""
+        made = Offers(self._most)
+        made._by_address, made._by_key = OrderedDict(self._by_address), dict(self._by_key)
+        return made
+
     def __len__(self) -> int:
         return len(self._by_address)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
@@ -31,6 +32,12 @@ class Pool:
         self._back: dict[int, None] = {}
         self._stale: list[tuple[float, int]] = []
         self._ended: dict[int, float] = {}
+
+    def copy(self) -> Pool:
+        """A pool that hands out the same addresses next, apart from this one."""
+        made = copy.copy(self)
+        vars(made).update(_back=dict(self._back), _stale=list(self._stale), _ended=dict(self._ended))
+        return made
 
     def __contains__(self, address: int) -> bool:
         return any(first <= address <= last for first, last in self._spans)

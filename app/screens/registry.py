@@ -192,7 +192,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "subnet_from",
-        "create a subnet from the interface's address",
+        "serve this interface: a subnet is proposed, a second key saves it",
         "subnet",
         ("a",),
         ("interfaces",),

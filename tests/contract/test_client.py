@@ -355,3 +355,19 @@ async def test_watching_one_machine_that_does_not_exist(client: Client) -> None:
     source = cast("AsyncGenerator[Event, None]", client.events.watch(machine="nobody"))
     with pytest.raises(NotFoundError):
         await anext(source)
+
+
+async def test_a_dry_run_of_a_boot(client: Client) -> None:
+    await client.machines.create(NODE)
+    found = await client.machines.boot("node-07", architecture="uefi-x64")
+    assert (found.machine, found.mac, found.registered) == ("node-07", "52:54:00:00:00:07", True)
+    assert [one.name for one in found.firmware] == ["uefi-x64"]
+    assert [answer.stage for answer in found.firmware[0].answers] == ["rom", "ipxe"]
+
+    stranger = await client.machines.boot("52:54:00:00:00:99")
+    assert (stranger.mac, stranger.registered) == ("52:54:00:00:00:99", False)
+    assert (await client.machines.list()).total == 1
+    with pytest.raises(InvalidError):
+        await client.machines.boot("node-07", architecture="toaster")
+    with pytest.raises(NotFoundError):
+        await client.machines.boot("nobody")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from app.errors import InvalidError
 from app.model.bootenv import BootEnv
+from app.model.bootview import BootView
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
@@ -170,6 +171,10 @@ class FakeEngine:
 
     def timeline(self, machine: Machine) -> Timeline:
         return done(self.world.machines.timeline(str(machine.id)))
+
+    def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
+        key = str(machine.id) if machine.registered else machine.macs[0]
+        return done(self.world.machines.boot(key, architecture=architecture, interface=interface))
 
     def script(self, machine: Machine) -> str:
         return done(self.world.machines.script(str(machine.id)))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+LIKE_MAX = 3
+LISTED_MAX = 1000
 
 
 def beneath(root: Path, path: str) -> Path | None:
@@ -20,6 +26,18 @@ def beneath(root: Path, path: str) -> Path | None:
         return found if found.is_relative_to(base) and found.is_file() else None
     except (OSError, RuntimeError):  # RuntimeError: links in a circle
         return None
+
+
+def _listed(root: Path, folder: str) -> list[str]:
+    """The files in a folder of a root, as many as are worth comparing; none where there is no such folder."""
+    try:
+        place = (root / folder).resolve(strict=True)
+        if not place.is_relative_to(root.resolve(strict=True)):
+            return []
+        with os.scandir(place) as entries:
+            return [entry.name for entry in islice(entries, LISTED_MAX) if entry.is_file()]
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        return []
 
 
 class Files:
@@ -42,6 +60,35 @@ class Files:
             if folder.startswith("discovery/") and (found := beneath(self._artefacts, path)) is not None:
                 return found
         return next((found for root in self._roots if (found := beneath(root, path)) is not None), None)
+
+    def facts(self, path: str) -> tuple[int | None, str]:
+        """Size in bytes and SHA-256 of a file, as the manifest beside it tells; None where there is no such file.
+
+        A file that is not of the size its manifest tells is another one: its sum is not known.
+        """
+        found = self.find(path)
+        try:
+            size = found.stat().st_size if found is not None else None
+        except OSError:  # gone since
+            size = None
+        if found is None or size is None:
+            return None, ""
+        try:
+            told = json.loads((found.parent / MANIFEST).read_bytes())["files"][found.name]
+            return size, str(told["sha256"]) if told["size"] == size else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return size, ""
+
+    def like(self, path: str) -> tuple[str, ...]:
+        """What is there under names like this one's, the closest first; looks beside it and at the top. Reads disk."""
+        folder, _, name = path.rpartition("/")
+        there: dict[str, str] = {}
+        for root in (self._loaders, *self._roots):
+            for place in dict.fromkeys(("", folder)):
+                for each in _listed(root, place):
+                    there.setdefault(each.casefold(), f"{place}/{each}".lstrip("/"))
+        found = get_close_matches(name.casefold(), there, n=LIKE_MAX, cutoff=0.6)
+        return tuple(there[each] for each in found if there[each] != MANIFEST)
 
     def there(self, path: str) -> bool:
         """A file has this path."""

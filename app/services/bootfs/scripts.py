@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.model.bootenv import BootEnv
-from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.model.bootenv import BootEnv, BootKind
+from app.model.machine import Machine, stranger
 from app.netboot.bootpath import script_path
 from app.netboot.decide import bootenv_of
-from app.netboot.render import architectures, render
+from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.view import NetworkView
 
 BOOT = "boot"
@@ -48,8 +48,7 @@ class Asker:
 
 def machine_of(mac: str, view: NetworkView) -> Machine:
     """The machine with this MAC address, made up as far as it can be when nobody has named it."""
-    known = view.machine_by_mac(mac)
-    return known or Machine(id=machine_id_for(mac), name=machine_name_for(mac), macs=(mac,), registered=False)
+    return view.machine_by_mac(mac) or stranger(mac)
 
 
 def choose(mac: str, view: NetworkView) -> Choice:
@@ -134,3 +133,36 @@ def rendered(
     else:
         context[ARGUMENTS] = ""
     return render(bootenv.name, template, templates, context)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a machine that asks for its script is given; `error` is why `text` only says that it failed."""
+
+    choice: Choice
+    bootenv: BootEnv | None
+    text: str = ""
+    error: RenderError | None = None
+    left_alone: bool = False
+    """Nothing is given: it is told that there is no such file."""
+
+
+def given(
+    choice: Choice, content: Content, asker: Asker, view: NetworkView, token: Callable[[], str], attempt: int = 0
+) -> Given:
+    """The boot script of a machine, or the one that says on its screen why there is none."""
+    bootenv = content.bootenv(choice.name)
+    if bootenv is not None and bootenv.kind is BootKind.IGNORE:
+        return Given(choice, bootenv, left_alone=True)
+    try:
+        if bootenv is None or bootenv.errors:
+            why = "; ".join(bootenv.errors) if bootenv else "there is no boot environment of this name"
+            hint = "assign another one, or bring what is missing: the machine asks again by itself"
+            raise RenderError(choice.name, "", 0, why, hint)
+        text = rendered(bootenv, content.templates(bootenv.name), choice, asker, view, token)
+    except RenderError as error:
+        place = f"{error.template} line {error.line}" if error.line else ""
+        again = f"{asker.base}/{script_path(asker.mac)}"
+        title = f"{choice.machine.name} cannot boot {choice.name} now"
+        return Given(choice, bootenv, failure_script(title, (place, error.why), again, attempt), error)
+    return Given(choice, bootenv, text)

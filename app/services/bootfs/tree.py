@@ -25,13 +25,24 @@ from app.netboot.bootpath import (
     script_mac,
     script_path,
 )
-from app.netboot.render import GIVE_BACK, RenderError, failure_script
+from app.netboot.render import GIVE_BACK, RenderError
 from app.netboot.token import Claims, TokenKind
 from app.netboot.view import NetworkView
 from app.netboot.words import plain
 from app.services.bootfs.neighbours import arp as kernel_arp
 from app.services.bootfs.roots import Files
-from app.services.bootfs.scripts import BOOT, MASK, Asker, Choice, Content, choose, machine_of, rendered
+from app.services.bootfs.scripts import (
+    BOOT,
+    MASK,
+    Asker,
+    Choice,
+    Content,
+    Given,
+    choose,
+    given,
+    machine_of,
+    rendered,
+)
 
 IPXE_TYPE = "text/plain; charset=utf-8"
 
@@ -86,6 +97,10 @@ class BootFs:
             return None
         return Served(request.path, role_of(request.path, self._content.bootenvs()), file=file)
 
+    def like(self, path: str) -> tuple[str, ...]:
+        """Paths that are there and look like this one, the closest first. Reads the disk."""
+        return self._files.like(path)
+
     def holding(self) -> bool:
         """The hold switch is on: no boot service answers anyone."""
         return self._view.holding()
@@ -127,9 +142,20 @@ class BootFs:
             raise NotFoundError(f"there is no boot environment {choice.name!r}", hint=hint, field="bootenv")
         if found.kind is BootKind.IGNORE:
             return f"# {found.name}: no answer to boot requests\n"
-        asker = Asker(mac, str(machine.address or "0.0.0.0"), self.base(_towards(machine.address)))  # noqa: S104
+        asker = self._asker(mac, str(machine.address or "0.0.0.0"), towards(machine.address))  # noqa: S104
         templates = self._content.templates(found.name)
         return rendered(found, templates, choice, asker, self._view, lambda: MASK, template)
+
+    def foresee(self, mac: str, peer: str, local: IPv4Address) -> Given:
+        """The script a machine would be given now from our address `local`, its token masked; changes nothing."""
+        return given(choose(mac, self._view), self._content, self._asker(mac, peer, local), self._view, lambda: MASK)
+
+    def file(self, path: str) -> tuple[int | None, str]:
+        """Size and, where a manifest tells it, SHA-256 of a file of the tree; None where there is none. Reads disk."""
+        return self._files.facts(path)
+
+    def _asker(self, mac: str, peer: str, local: IPv4Address) -> Asker:
+        return Asker(mac, peer, self.base(local))
 
     def _autoexec(self, request: FileRequest) -> Answer:
         """iPXE asks for this beside itself before it does anything else.
@@ -165,24 +191,26 @@ class BootFs:
             return Refusal(request.path, f"{request.peer} is not the machine {mac}")
         if "failed" in request.query:
             return self._reported(request, mac)
+        asker = self._asker(mac, str(request.peer), request.local)
         choice = choose(mac, self._view)
-        bootenv = self._content.bootenv(choice.name)
-        if bootenv is not None and bootenv.kind is BootKind.IGNORE:
-            return Refusal(request.path, f"{choice.machine.name} is to be left alone ({bootenv.name})")
-        if bootenv is None or bootenv.errors:
-            why = "; ".join(bootenv.errors) if bootenv else "there is no boot environment of this name"
-            hint = "assign another one, or bring what is missing: the machine asks again by itself"
-            return self._broken(request, mac, choice, RenderError(choice.name, "", 0, why, hint))
-        asker = Asker(mac, str(request.peer), self.base(request.local))
-        templates = self._content.templates(bootenv.name)
-        facts = {"bootenv": bootenv.name, "boots": bootenv.kind.value}
-        try:
-            text = rendered(
-                bootenv, templates, choice, asker, self._view, lambda: self._token(mac, request.peer, choice.machine)
-            )
-        except RenderError as error:
-            return self._broken(request, mac, choice, error)
-        return _text(request.path, text, Role.SCRIPT, facts)
+        attempt = request.query.get("attempt", "0")
+        found = given(
+            choice,
+            self._content,
+            asker,
+            self._view,
+            lambda: self._token(mac, request.peer, choice.machine),
+            int(attempt) if attempt.isdecimal() and len(attempt) < 4 else 0,
+        )
+        if found.left_alone:
+            return Refusal(request.path, f"{choice.machine.name} is to be left alone ({choice.name})")
+        if found.error is not None:
+            self._broken(request, mac, choice, found.error)
+        if found.error is not None or found.bootenv is None:
+            # Not the script of its boot: that hop has failed.
+            return _text(request.path, found.text, Role.FILE)
+        facts = {"bootenv": found.bootenv.name, "boots": found.bootenv.kind.value}
+        return _text(request.path, found.text, Role.SCRIPT, facts)
 
     def _token(self, mac: str, address: IPv4Address, machine: Machine) -> str:
         known = machine.registered
@@ -198,8 +226,7 @@ class BootFs:
         )
         return self._mint(claims)
 
-    def _broken(self, request: FileRequest, mac: str, choice: Choice, error: RenderError) -> Served:
-        """A script that says what is wrong on the machine's own screen, and an event that says it here."""
+    def _broken(self, request: FileRequest, mac: str, choice: Choice, error: RenderError) -> None:
         machine = choice.machine
         data = {"bootenv": error.bootenv, "template": error.template, "line": error.line, "why": error.why}
         self._emit(
@@ -214,17 +241,6 @@ class BootFs:
                 data=data,
             )
         )
-        attempt = request.query.get("attempt", "0")
-        again = f"{self.base(request.local)}/{script_path(mac)}"
-        place = f"{error.template} line {error.line}" if error.line else ""
-        text = failure_script(
-            f"{machine.name} cannot boot {choice.name} now",
-            (place, error.why),
-            again,
-            int(attempt) if attempt.isdecimal() and len(attempt) < 4 else 0,
-        )
-        # Not the script of its boot: that hop has failed.
-        return _text(request.path, text, Role.FILE)
 
     def _reported(self, request: FileRequest, mac: str) -> Served:
         """The machine's loader tells that it could not load something."""
@@ -251,7 +267,7 @@ def _text(path: str, text: str, role: Role, facts: dict[str, str] | None = None)
     return Served(path, role, body=text.encode("utf-8"), content_type=IPXE_TYPE, facts=facts or {})
 
 
-def _towards(address: IPv4Address | None) -> IPv4Address:
+def towards(address: IPv4Address | None) -> IPv4Address:
     """The local address that packets to `address` leave from; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

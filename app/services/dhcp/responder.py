@@ -9,18 +9,21 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from ipaddress import IPv4Address
+from typing import TypeVar
 
 from app.clock import Clock
-from app.errors import BootcartError
+from app.errors import BootcartError, UnavailableError
 from app.model.engine import Interface
 from app.model.event import EventDraft, Level
-from app.netboot.exchange import Answer, Arrival
-from app.netboot.wire.dhcp4 import DhcpError, DhcpPacket, decode
+from app.netboot.exchange import BROADCAST, CLIENT_PORT, SERVER_PORT, Answer, Arrival
+from app.netboot.wire.dhcp4 import ZERO, DhcpError, DhcpPacket, decode
 from app.services.dhcp.sockets import Datagram, Sender, open_frames, open_port, receive
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Emit = Callable[[EventDraft], None]
 Interfaces = Callable[[], Sequence[Interface]]
 
@@ -28,6 +31,9 @@ _BATCH = 64
 _TELL_SECONDS = 60.0
 _TRACE_SECONDS = 1.0
 _START_SECONDS = 10.0
+# A thread that hangs must not hold up the end of the engine.
+_STOP_SECONDS = 2.0
+_ASK_SECONDS = 5.0
 _COUNTERS = "received malformed ignored elsewhere silent errors sent send_failed frame frame_fallback broadcast unicast"
 
 
@@ -93,7 +99,7 @@ class Responder(ABC):
         loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join, _STOP_SECONDS)
         if self._sender is not None:
             self._sender.close()
             self._sender = None
@@ -113,6 +119,42 @@ class Responder(ABC):
             # The loop may close between the look and the call: then nobody waits for this any more.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(function, *arguments)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """What `question` says in the responder's loop, or here while that does not run. Not from the loop.
+
+        Raises UnavailableError when the loop does not come to it in time.
+        """
+        if self._loop is None:
+            return question()
+        told: Future[T] = Future()
+
+        def answer() -> None:
+            try:
+                told.set_result(question())
+            except BaseException as error:
+                told.set_exception(error)
+
+        self.post(answer)
+        try:
+            return told.result(_ASK_SECONDS)
+        except TimeoutError:
+            raise UnavailableError(f"{self.name} is busy or stops", hint="ask again") from None
+
+    def arrival(self, interface: str, relay: IPv4Address = ZERO) -> Arrival:
+        """How a client's broadcast on an interface, or what a relay passes on, comes in."""
+        self._look_at_interfaces()
+        known = self._by_name.get(interface)
+        addresses = known.addresses if known is not None else ()
+        relayed = bool(int(relay))
+        return Arrival(
+            interface=interface,
+            addresses=addresses,
+            local=self._local,
+            source=relay,
+            port=SERVER_PORT if relayed else CLIENT_PORT,
+            destination=addresses[0].ip if relayed and addresses else BROADCAST,
+        )
 
     def later(self, seconds: float, function: Callable[[], None]) -> None:
         """Call `function` in the loop after a while; to be called in the loop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from ipaddress import IPv4Address
 from typing import Protocol
 
@@ -13,10 +14,11 @@ from app.model.subnet import Lease, LeaseState
 from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer
 from app.netboot.exchange import Answer, Arrival, Policy
+from app.netboot.foresee import STAGES, Asked, Foreseen, foresee
 from app.netboot.identity import lease_key
 from app.netboot.replies import shortened
 from app.netboot.view import NetworkView
-from app.netboot.wire.dhcp4 import DhcpPacket
+from app.netboot.wire.dhcp4 import ZERO, DhcpPacket
 from app.services.dhcp.responder import Emit, Interfaces, Responder
 
 SWEEP_SECONDS = 5.0
@@ -93,6 +95,20 @@ class DhcpService(Responder):
     def _restore(self, lease: Lease) -> None:
         if self._table.at(lease.address) is None:
             self._table.commit([lease])
+
+    def foresee(self, mac: str, asked: Sequence[Asked], interface: str, relay: IPv4Address = ZERO) -> list[Foreseen]:
+        """Each firmware's stages as they would be answered now on this interface; changes nothing. Not from the loop.
+
+        Raises UnavailableError when the service's thread does not answer in time.
+        """
+        # One at a time: a large table takes milliseconds, and machines wait behind each.
+        return [
+            self.ask(partial(self._foresee, mac, each, stage, interface, relay)) for each in asked for stage in STAGES
+        ]
+
+    def _foresee(self, mac: str, asked: Asked, stage: str, interface: str, relay: IPv4Address) -> Foreseen:
+        arrival = self.arrival(interface, relay)
+        return foresee(mac, asked, stage, arrival, self._view, self._table, self._policy, self.now(), relay=relay)
 
     def now(self) -> float:
         """Epoch seconds that follow the monotonic clock: a wall clock that is set ends no lease."""
