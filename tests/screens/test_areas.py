@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
@@ -104,29 +104,101 @@ async def test_ux16_form_errors_stand_beside_their_field(field: str, text: str, 
 
 async def test_authoritative_beside_another_server_is_for_the_wizard() -> None:
     async with opened() as stage:
-        (await area(stage, "8", "interfaces")).table.go("eth2")
+        await area(stage, "2", "subnets")
         await stage.press("a")
         found = await form(stage)
-        assert found.values["mode"] == "proxy"
         await fill(stage, "name", "rack9")
         await fill(stage, "cidr", "10.9.0.0/24")
-        mode = next(row for row in found.rows if row.field.name == "mode")
-        mode.input.focus()
-        await stage.press("left")
+        where = next(row for row in found.rows if row.field.name == "interface")
+        where.input.focus()
+        while where.value != "eth2":
+            await stage.press("right")
         assert found.values["mode"] == "authoritative"
         await save(stage)
         await stage.see("10.8.0.1 answers DHCP on eth2")
         assert len(stage.client.subnets.items) == 4
 
 
-async def test_a_subnet_from_an_interface_starts_with_its_network() -> None:
+def with_address(client: FakeClient, name: str, address: str) -> None:
+    """The interface has this address."""
+    interface = client.interfaces.resolve(name)
+    client.interfaces.items[name] = interface.model_copy(update={"addresses": (IPv4Interface(address),)})
+
+
+@pytest.mark.parametrize("size", [VT, WIDE])
+async def test_a_subnet_from_an_interface_takes_two_keys(size: tuple[int, int]) -> None:
+    client = FakeClient()
+    client.subnets.items.pop("rack7")
+    async with opened(client, size=size) as stage:
+        (await area(stage, "8", "interfaces")).table.go("eth1")
+        await stage.press("a")
+        await stage.until(lambda: isinstance(stage.app.screen, Ask), "the proposal")
+        for words in ("10.7.0.0/24  authoritative on eth1", "10.7.0.100-10.7.0.200", "router, DNS   10.7.0.1"):
+            assert words in stage.text
+        assert "z takes it back" in stage.text
+        assert ">[ Esc Cancel ]" in stage.text
+        await stage.press("y")
+        await stage.until(lambda: "eth1" in client.subnets.items, "saved")
+        made = client.subnets.resolve("eth1")
+        assert (made.mode, made.interface, str(made.router)) == (SubnetMode.AUTHORITATIVE, "eth1", "10.7.0.1")
+        await stage.press("z")
+        await stage.until(lambda: "eth1" not in client.subnets.items, "taken back")
+
+
+async def test_a_subnet_beside_another_server_is_a_proxy_with_two_keys() -> None:
+    client = FakeClient()
+    client.subnets.items.pop("rack8")
+    with_address(client, "eth2", "10.8.0.5/24")
+    async with opened(client) as stage:
+        (await area(stage, "8", "interfaces")).table.go("eth2")
+        await stage.press("a")
+        await stage.see("10.8.0.1 gives addresses here")
+        await stage.see("10.8.0.0/24  proxy on eth2")
+        await stage.press("y")
+        await stage.until(lambda: "eth2" in client.subnets.items, "saved")
+        made = client.subnets.resolve("eth2")
+        assert (made.mode, made.ranges, made.confirmed) == (SubnetMode.PROXY, (), False)
+
+
+async def test_an_interface_nobody_asked_on_is_asked_before_a_subnet_is_proposed() -> None:
+    client = FakeClient()
+    client.subnets.items.pop("office")
+    client.interfaces.answers["eth0"] = client.interfaces.answers["eth2"]
+    async with opened(client) as stage:
+        (await area(stage, "8", "interfaces")).table.go("eth0")
+        await stage.press("a")
+        await stage.see("192.168.1.0/24  proxy on eth0")
+        await stage.see("This is the uplink")
+        await stage.press("escape")
+        await stage.gone("This is the uplink")
+        assert "eth0" not in client.subnets.items
+
+
+async def test_what_cannot_be_saved_as_proposed_opens_the_form_with_the_reason() -> None:
     async with opened() as stage:
         (await area(stage, "8", "interfaces")).table.go("eth1")
         await stage.press("a")
         found = await form(stage)
-        assert found.values["cidr"] == "10.7.0.0/24"
-        assert found.values["interface"] == "eth1"
-        assert found.values["ranges"] == "10.7.0.100-10.7.0.200"
+        await stage.see("10.7.0.0/24 overlaps rack7")
+        row = next(row for row in found.rows if row.field.name == "cidr")
+        assert row.input.has_focus
+        await stage.press("escape")
+        await stage.until(lambda: stage.area.area == "interfaces", "left")
+
+
+async def test_the_proposal_can_be_changed_first() -> None:
+    client = FakeClient()
+    client.subnets.items.pop("rack7")
+    async with opened(client) as stage:
+        (await area(stage, "8", "interfaces")).table.go("eth1")
+        await stage.press("a")
+        await stage.see("10.7.0.100-10.7.0.200")
+        await stage.press("e")
+        await fill(stage, "name", "mine")
+        await save(stage)
+        await stage.see("I agree")
+        await stage.press("y")
+        await stage.until(lambda: "mine" in client.subnets.items, "saved")
 
 
 async def test_changing_a_subnet_sends_only_what_changed() -> None:

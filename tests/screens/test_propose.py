@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.model.hostplan import HostPlan
 from app.model.subnet import Subnet, SubnetMode
 from app.screens.wizard.draft import draft
 from app.screens.wizard.propose import best, free_network, plan_for, propose, span_in
+from app.screens.wizard.resolvers import resolvers
 
 MAC = "02:00:00:00:00:09"
 BARE = Interface(name="eth9", mac=MAC, up=True, link=True, kind="ethernet")
@@ -68,6 +70,27 @@ def test_an_addressed_interface_proposes_its_own_network_and_the_uplink_for_nat(
         "",
         "eth0",
     )
+
+
+RESOLV = """# written by hand
+nameserver 127.0.0.53
+nameserver 192.168.1.1
+nameserver ::1
+nameserver nonsense
+nameserver 192.168.1.1
+nameserver 9.9.9.9
+"""
+
+
+def test_name_servers_of_the_host_are_proposed_where_there_is_a_way_out(tmp_path: Path) -> None:
+    stub, real = tmp_path / "stub", tmp_path / "real"
+    stub.write_text("nameserver 127.0.0.53\noptions edns0\n")
+    real.write_text(RESOLV)
+    servers = (IPv4Address("192.168.1.1"), IPv4Address("9.9.9.9"))
+    assert resolvers((tmp_path / "none", stub, real)) == servers
+    assert resolvers((stub,)) == ()
+    assert propose(ADDRESSED, [UPLINK, ADDRESSED], [], servers).dns == "192.168.1.1, 9.9.9.9"
+    assert propose(ADDRESSED, [ADDRESSED], [], servers).dns == ""
 
 
 def test_a_bare_interface_proposes_a_free_network_and_an_address() -> None:

@@ -174,15 +174,15 @@ async def test_an_interface_is_asked_and_a_subnet_made_from_it(rack: Rack) -> No
         await desk.press("a")
         form = await desk.dialog(Form)
         assert (form.values["cidr"], form.values["ranges"]) == ("10.7.0.0/24", "10.7.0.100-10.7.0.200")
-        await desk.submit(form)
         await desk.refused(form, "cidr", "rack7")
         await desk.press("escape")
         await desk.until(lambda: desk.app.screen is not form, "closed")
         await desk.api.subnets.delete("rack7")
         await desk.press("a")
-        await desk.save(name="from-eth0")
-        made = await desk.api.subnets.show("from-eth0")
-        assert (str(made.cidr), made.interface) == ("10.7.0.0/24", "eth0")
+        await desk.answer("Review: eth0", "y")
+        made = (await desk.comes(desk.api.subnets.list, lambda page: page.items)).items[0]
+        assert (made.name, str(made.cidr), made.interface) == ("eth0", "10.7.0.0/24", "eth0")
+        await desk.comes(lambda: desk.api.interfaces.show("eth0"), lambda one: one.served)
 
 
 async def test_the_command_log_takes_back_one_command(rack: Rack) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.errors import BootcartError, UnreachableError
 from app.model.engine import Interface
 from app.screens.areas.area import ListArea, bindings
-from app.screens.areas.subnets import create
 from app.screens.dialogs.frame import Page
 from app.screens.widgets.lines import Span, line
 from app.screens.widgets.table import Column, Table
 from app.screens.widgets.text import facts
+from app.screens.wizard.setup import finish, set_up
 from app.screens.words import clock, speed, stamp
 
 
@@ -100,6 +101,23 @@ class InterfacesArea(ListArea):
         await self.reload()
 
     async def do_subnet_from(self) -> None:
-        """`a`."""
-        if self.table.current is not None:
-            await create(self.app, self.table.current)
+        """`a`: what is proposed is shown at once, a second key saves it."""
+        interface: Interface | None = self.table.current
+        if interface is None:
+            return
+        if interface.kind == "loopback":
+            self.app.say(f"{interface.name} is this host alone: no machine can be there")
+            return
+        if interface.up and interface.probed is None:
+            # Whether another server answers decides between authoritative and proxy.
+            self.app.say(f"asking for other DHCP servers on {interface.name} ...")
+            try:
+                interface = await self.app.session.client.interfaces.probe(interface.name)
+            except UnreachableError:
+                raise
+            except BootcartError as error:
+                self.app.say(f"{interface.name} cannot be asked: {error.message}")
+        made = await set_up(self.app, interface, self.every, ready=True)
+        if made is not None:
+            finish(self.app, made)
+            await self.reload()

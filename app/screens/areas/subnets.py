@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING, Any
 
 from app.errors import InvalidError
@@ -93,36 +92,36 @@ class SubnetsArea(ListArea):
 MODES = tuple(mode.value for mode in SubnetMode)
 
 
-def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface], preset: dict[str, str]) -> list[Field]:
-    """The fields of the form, filled from a subnet or from what an interface suggests."""
+def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Field]:
+    """The fields of the form, filled from a subnet where there is one."""
 
-    def had(name: str, get: Callable[[Subnet], object], default: str = "") -> str:
+    def had(get: Callable[[Subnet], object], default: str = "") -> str:
         if subnet is None:
-            return preset.get(name, default)
+            return default
         value = get(subnet)
         return "" if value is None else str(value)
 
     links = ("any", *(one.name for one in interfaces if one.kind != "loopback"))
     return [
-        Field("name", "Name", "letters, digits, . _ -", had("name", lambda s: s.name)),
-        Field("cidr", "Network", "like 10.7.0.0/24", had("cidr", lambda s: s.cidr)),
-        Field("mode", "Mode", "proxy: another server gives addresses", had("mode", lambda s: s.mode.value), MODES),
-        Field("enabled", "Enabled", "no: not answered", had("enabled", _yes_enabled, "yes"), ("yes", "no")),
-        Field("ranges", "Ranges", "like 10.7.0.100-10.7.0.200", had("ranges", ranges)),
-        Field("router", "Router", "empty: none is told", had("router", lambda s: s.router)),
-        Field("dns", "DNS servers", "comma between several", had("dns", lambda s: ", ".join(map(str, s.dns)))),
-        Field("domain", "Domain", "like rack7.example.net", had("domain", lambda s: s.domain)),
-        Field("lease_time", "Lease time", "seconds, at least 60", had("lease_time", lambda s: s.lease_time, "3600")),
-        Field("interface", "Interface", "serve it there only", had("interface", lambda s: s.interface or "any"), links),
-        Field("next_server", "Boot server", "empty: the address reached", had("next_server", lambda s: s.next_server)),
+        Field("name", "Name", "letters, digits, . _ -", had(lambda s: s.name)),
+        Field("cidr", "Network", "like 10.7.0.0/24", had(lambda s: s.cidr)),
+        Field("mode", "Mode", "proxy: another server gives addresses", had(lambda s: s.mode.value), MODES),
+        Field("enabled", "Enabled", "no: not answered", had(_yes_enabled, "yes"), ("yes", "no")),
+        Field("ranges", "Ranges", "like 10.7.0.100-10.7.0.200", had(ranges)),
+        Field("router", "Router", "empty: none is told", had(lambda s: s.router)),
+        Field("dns", "DNS servers", "comma between several", had(lambda s: ", ".join(map(str, s.dns)))),
+        Field("domain", "Domain", "like rack7.example.net", had(lambda s: s.domain)),
+        Field("lease_time", "Lease time", "seconds, at least 60", had(lambda s: s.lease_time, "3600")),
+        Field("interface", "Interface", "serve it there only", had(lambda s: s.interface or "any"), links),
+        Field("next_server", "Boot server", "empty: the address reached", had(lambda s: s.next_server)),
         Field(
             "reservations_only",
             "Reserved only",
             "yes: nobody else is answered",
-            had("reservations_only", lambda s: "yes" if s.reservations_only else "no"),
+            had(lambda s: "yes" if s.reservations_only else "no"),
             ("no", "yes"),
         ),
-        Field("description", "Description", "in your words", had("description", lambda s: s.description)),
+        Field("description", "Description", "in your words", had(lambda s: s.description)),
     ]
 
 
@@ -151,21 +150,8 @@ def body_of(values: Values) -> dict[str, Any]:
     }
 
 
-def suggestion(interface: Interface) -> dict[str, str]:
-    """What the form starts with for an interface: its network, a range in it, proxy where another server answers."""
-    preset = {"interface": interface.name, "name": interface.name}
-    if interface.addresses:
-        from app.screens.wizard.propose import span_in
-
-        address: IPv4Interface = interface.addresses[0]
-        preset |= {"cidr": str(address.network), "router": "", "ranges": span_in(address)}
-    if interface.foreign:
-        preset |= {"mode": SubnetMode.PROXY.value, "ranges": ""}
-    return preset
-
-
-async def create(app: BootcartApp, interface: Interface | None = None) -> None:
-    """A new subnet, from an interface where one is given."""
+async def create(app: BootcartApp) -> None:
+    """A new subnet, by hand."""
 
     async def save(values: Values) -> Subnet:
         body = body_of(values)
@@ -178,8 +164,7 @@ async def create(app: BootcartApp, interface: Interface | None = None) -> None:
             )
         return await app.session.client.subnets.create(body)
 
-    preset = suggestion(interface) if interface is not None else {}
-    saved = await app.push_screen_wait(Form("New subnet", fields_of(None, app.session.interfaces, preset), save))
+    saved = await app.push_screen_wait(Form("New subnet", fields_of(None, app.session.interfaces), save))
     if saved is not None:
         app.say(f"subnet {saved.name} is saved  (z undoes it)")
 
@@ -195,7 +180,7 @@ async def change(app: BootcartApp, subnet: Subnet) -> None:
         return await app.session.client.subnets.update(subnet.name, changes) if changes else subnet
 
     lines = [f"Not answered at the moment: {subnet.hold}"] if subnet.hold else []
-    form = Form(f"Subnet {subnet.name}", fields_of(subnet, app.session.interfaces, {}), save, lines=lines)
+    form = Form(f"Subnet {subnet.name}", fields_of(subnet, app.session.interfaces), save, lines=lines)
     saved = await app.push_screen_wait(form)
     if saved is not None:
         app.say(f"{plural(1, 'subnet')} saved: {saved.name}  (z undoes it)")

@@ -80,10 +80,17 @@ def best(interfaces: Sequence[Interface]) -> str:
     return ""
 
 
-def propose(interface: Interface, interfaces: Sequence[Interface], taken: Iterable[IPv4Network]) -> Proposal:
-    """What the form of this interface starts with."""
+def propose(
+    interface: Interface,
+    interfaces: Sequence[Interface],
+    taken: Iterable[IPv4Network],
+    resolvers: Sequence[IPv4Address] = (),
+) -> Proposal:
+    """What the form of this interface starts with; `resolvers` are the name servers this host asks."""
     known = [*taken, *(address.network for one in interfaces for address in one.addresses)]
     uplink = next((one.name for one in interfaces if one.uplink and one.name != interface.name), "")
+    # Without a way out nobody outside can be asked.
+    dns = ", ".join(map(str, resolvers)) if uplink or interface.uplink else ""
     if interface.foreign:
         server = interface.foreign[0]
         network = _network_of(interface)
@@ -105,6 +112,7 @@ def propose(interface: Interface, interfaces: Sequence[Interface], taken: Iterab
             str(own.network),
             span_in(own),
             router=str(own.ip) if uplink and not interface.uplink else "",
+            dns=dns,
             nat=uplink if not interface.uplink else "",
             why=f"from the interface's own address {own}",
         )
@@ -117,6 +125,7 @@ def propose(interface: Interface, interfaces: Sequence[Interface], taken: Iterab
         str(network),
         span_in(own),
         router=str(own.ip) if uplink else "",
+        dns=dns,
         address=str(own),
         nat=uplink,
         why="the interface has no address: a private network that is free on this host",

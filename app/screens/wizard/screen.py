@@ -1,27 +1,22 @@
-"""The wizard: which interface, what to serve there, a review with every command, and explicit consent."""
+"""The wizard: which interface to serve, with what was heard on each."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
 
-from app.errors import BootcartError, InvalidError, UnavailableError
+from app.errors import BootcartError
 from app.model.engine import Interface
-from app.model.hostplan import RESTART_FOR_HOST
 from app.screens.areas.area import Area, bindings
 from app.screens.areas.interfaces import link_of
-from app.screens.dialogs.form import Form
-from app.screens.dialogs.frame import Ask, Page
 from app.screens.widgets.lines import Line, Span, line
 from app.screens.widgets.table import Column, Table
-from app.screens.widgets.text import TextView, facts, wrapped
-from app.screens.wizard.draft import Draft, draft, fields
-from app.screens.wizard.propose import Proposal, best, free, propose, usable
-from app.screens.words import ranges, speed
+from app.screens.widgets.text import TextView, wrapped
+from app.screens.wizard.propose import best, free, usable
+from app.screens.wizard.setup import finish, set_up
+from app.screens.words import speed
 
 LAB = "Try everything on virtual machines of this host, no hardware needed: sudo ./bootcart lab"
 
@@ -156,113 +151,7 @@ class Wizard(Area):
         self.app.flow(self._set_up(event.item), "setting up a segment")
 
     async def _set_up(self, interface: Interface) -> None:
-        client = self.app.session.client
-        subnets = (await client.subnets.list()).items
-        proposal = propose(interface, self.table.items, [one.cidr for one in subnets])
-        envs = [one.name for one in (await client.bootenvs.list()).items if one.available]
-        unknown = (await client.prefs.show("unknown-bootenv")).value
-        kept: dict[str, str] = {}
-        error: BootcartError | None = None
-        while True:
-            form = self._form(interface, proposal, envs, unknown, kept, error)
-            made: Draft | None = await self.app.push_screen_wait(form)
-            if made is None:
-                return
-            kept.update(form.values)
-            if not await self.app.push_screen_wait(self._review(interface, made)):
-                error = None
-                continue
-            try:
-                await client.subnets.create(made.body)
-                if made.unknown != unknown:
-                    await client.prefs.set("unknown-bootenv", made.unknown)
-            except InvalidError as problem:
-                error = problem
-                continue
-            await self._finish(made)
-            return
-
-    def _form(
-        self,
-        interface: Interface,
-        proposal: Proposal,
-        envs: Sequence[str],
-        unknown: str,
-        kept: Mapping[str, str],
-        error: BootcartError | None,
-    ) -> Form:
-        async def check(values: Mapping[str, str]) -> Draft:
-            return draft(interface, values, (await self.app.session.client.subnets.list()).items)
-
-        return Form(
-            f"Set up {interface.name}",
-            fields(proposal, self.table.items, envs, unknown, kept),
-            check,
-            lines=[line((f"Proposed: {proposal.why}", "dim"))],
-            verb="Review",
-            error=error,
-        )
-
-    def _review(self, interface: Interface, made: Draft) -> Ask:
-        subnet = made.subnet
-        lines: list[Line] = [line(("Will be saved", "key"))]
-        lines += facts(
-            (
-                ("subnet", f"{subnet.name}  {subnet.cidr}  {subnet.mode.value} on {subnet.interface}"),
-                ("range", ranges(subnet) or "(none: another server gives addresses)"),
-                ("router, DNS", f"{subnet.router or '-'}  {', '.join(map(str, subnet.dns)) or '-'}  {subnet.domain}"),
-                ("new machines", f"boot {made.unknown}"),
-            ),
-            70,
-        )
-        lines += wrapped(made.command(), 70, "dim")
-        lines += [line(""), line(("Will be done on this host, and reverted when the engine stops", "key"))]
-        lines += [line(f"  {text}") for text in made.plan.preview] or [line(("  nothing", "dim"))]
-        if made.plan.preview and self.app.host_plan is not None:
-            lines.append(line(("Each command is shown again, as root will run it, before it runs.", "dim")))
-        if interface.uplink:
-            lines += [line(""), line(("! ", "bad"), ("This is the uplink: machines of others may be there.", "warn"))]
-        if made.contested:
-            server = interface.foreign[0].server
-            text = (
-                f"{server} answers DHCP on {interface.name}. Two servers give out addresses: machines may get either."
-            )
-            lines += [line(""), line(("DANGER", "bad")), *wrapped(text, 70, "warn")]
-        choices = (("escape", "Back", ""), ("y", "I agree: save and do it", "yes"))
-        typed = interface.name if made.contested else ""
-        return Ask(f"Review: {interface.name}", lines, choices, typed=typed, what="interface's name")
-
-    async def _finish(self, made: Draft) -> None:
-        self.app.say(f"subnet {made.subnet.name} is saved")
-        if made.plan.empty:
+        made = await set_up(self.app, interface, self.table.items)
+        if made is not None:
             self.dismiss()
-            return
-        path = self.app.host_plan
-        if path is not None:
-            write_plan(path, made)
-            self.app.exit(RESTART_FOR_HOST)
-            return
-        lines: list[Line] = [
-            *wrapped("The subnet is saved. This interface may not change the host: run these as root.", 70),
-            line(""),
-            *(line(f"  {text}") for text in made.plan.preview),
-        ]
-        self.dismiss()
-        self.app.push_screen(Page("To be run on this host", lines))
-
-
-def write_plan(path: Path, made: Draft) -> None:
-    """Leave the plan for the launcher, whole or not at all. Raises UnavailableError where it cannot be written."""
-    fresh = path.with_name(path.name + ".new")
-    try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(made.plan.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        raise UnavailableError(
-            f"the plan for this host cannot be written to {path}: {error.strerror}",
-            hint="the subnet is saved; prepare the interface by hand: " + "; ".join(made.plan.preview),
-        ) from error
+            finish(self.app, made)
