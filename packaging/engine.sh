@@ -38,20 +38,33 @@ make_directories() {
 
 # --- boot loaders and discovery image --------------------------------------------------------------------------------
 
-# Built by the service user; what it costs to miss them is a machine that cannot boot, not an operator without a screen.
+# discovery_architectures_ ARCH...: those every installation has, those built before, and these; one word each.
+discovery_architectures_() {
+    for arch_ in amd64 "$@" $(find "$ARTEFACTS/discovery" -mindepth 1 -maxdepth 1 -type d ! -name '.*' -printf '%f ' 2>/dev/null); do echo "$arch_"; done |
+        LC_ALL=C sort -u | tr '\n' ' '
+}
+
+# prepare_artefacts [ARCH...]: build the loaders, and discovery images for amd64 and these processors; what was built once
+# is kept up to date. Built by the service user; what it costs to miss them is a machine that cannot boot, not an operator
+# without a screen.
 prepare_artefacts() {
+    architectures_=$(discovery_architectures_ "$@")
     key_=$(find "$APP/packaging/loaders" "$APP/packaging/debs" "$APP/packaging/discovery" -name __pycache__ -prune -o -type f -print0 2>/dev/null |
         LC_ALL=C sort -z | xargs -0 cat | sha256sum)
-    key_=$(printf %.16s "$key_")
+    key_="$(printf %.16s "$key_") $architectures_"
     if [ -f "$ARTEFACTS/loaders/manifest.json" ] && [ "$(cat "$ARTEFACTS/.bootcart-complete" 2>/dev/null)" = "$key_" ]; then return 0; fi
     own "$STATE/home" 700
     mkdir -p "$ARTEFACTS" || fail "$ARTEFACTS cannot be made" "check the disk, then call again"
     # Files with a second name are left alone: it could be one that the service user made of a file of root's.
     find "$ARTEFACTS" -xdev ! -user "$USER_" \( -type d -o -links 1 \) -exec chown -h "$USER_:$USER_" {} +
-    steps 2 "$STATE/artefacts.log"
+    # shellcheck disable=SC2086 # a list of names
+    set -- $architectures_
+    steps $((1 + $#)) "$STATE/artefacts.log"
     done_=yes
     build_artefact "boot loaders" "$APP/packaging/loaders" || done_=""
-    build_artefact "discovery image (some minutes the first time)" "$APP/packaging/discovery/build" || done_=""
+    for arch_ in "$@"; do
+        build_artefact "discovery image for $arch_ (some minutes the first time)" "$APP/packaging/discovery/build" --arch "$arch_" || done_=""
+    done
     # shellcheck disable=SC2016 # expanded by the inner shell, which runs as the service user
     if [ -n "$done_" ]; then as_service sh -c 'printf "%s\n" "$1" >"$2"' sh "$key_" "$ARTEFACTS/.bootcart-complete"; fi
 }
@@ -64,14 +77,17 @@ run_builder_() (
     as_service "$@"
 )
 
+# build_artefact WORDS PROGRAM [ARGUMENT...]
 build_artefact() {
-    if [ ! -x "$2" ]; then
-        say "bootcart: $2 is not part of this installation; no $1"
+    what_=$1 builder_=$2
+    shift 2
+    if [ ! -x "$builder_" ]; then
+        say "bootcart: $builder_ is not part of this installation; no $what_"
         return 1
     fi
-    step "$1" run_builder_ "$2" "$ARTEFACTS" && return 0
+    step "$what_" run_builder_ "$builder_" "$ARTEFACTS" "$@" && return 0
     tail -n 4 "$STEP_LOG" | sed 's/^/    /' >&2
-    say "  no $1 now: $(why_failed "$STEP_LOG")"
+    say "  no $what_ now: $(why_failed "$STEP_LOG")"
     say "  Bootcart goes on without; the next start tries again"
     return 1
 }
@@ -283,12 +299,21 @@ serve_in_foreground() {
         --bounding-set="$CAPABILITIES" --no-new-privs -- "$VENV/bin/python" -P -m app "$@"
 }
 
-# prepare_lab [VERB]: for a verb that boots machines, what they boot and what the lab says it needs, one Debian package
-# on each line.
+lab_needs_() (
+    program_environment
+    "$VENV/bin/python" -P -m app lab needs "$@"
+)
+
+# prepare_lab lab [WORD...]: for words that boot machines, what these machines boot and what they need of this host, one
+# Debian package on each line.
 prepare_lab() {
+    shift
     case ${1-} in down | list | reset | console | needs | keep) return 0 ;; esac
-    prepare_artefacts
-    lab_needs=$(program_environment; "$VENV/bin/python" -P -m app lab needs) || exit 1
+    case " $* " in *" --help "* | *" -h "*) return 0 ;; esac
+    lab_images=$(lab_needs_ --images "$@") || exit "$?"
+    # shellcheck disable=SC2086 # a list of processors
+    prepare_artefacts $lab_images
+    lab_needs=$(lab_needs_ "$@") || exit "$?"
     lab_needs=$(printf '%s' "$lab_needs" | tr '\n' ' ')
     [ -n "$lab_needs" ] || return 0
     have apt-get || fail "the lab needs: $lab_needs" "install what provides them (no apt-get here), then call again"

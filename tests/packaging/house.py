@@ -66,6 +66,7 @@ sys.exit(int(answer[0]))
 
 BUILDER = """#!/bin/sh
 mkdir -p "$1/loaders" && echo "{}" >"$1/loaders/manifest.json" && id -un >"$1/built-by"
+case $0 in */discovery/build) mkdir -p "$1/discovery/$3" && echo "$3" >>"$1/built-for" ;; esac
 """
 
 

@@ -69,6 +69,23 @@ def test_artefacts_are_built_by_the_service_user(set_up: House) -> None:
     assert (set_up.base / "cache/built-by").read_text() == "bootcart\n"
 
 
+def test_discovery_images_for_other_processors_are_built_when_asked_for_and_kept(set_up: House) -> None:
+    built_for, complete = (set_up.base / "cache" / name for name in ("built-for", ".bootcart-complete"))
+    assert built_for.read_text().split() == ["amd64"]
+
+    assert set_up.call("setup", "arm64").returncode == 0
+    assert built_for.read_text().split() == ["amd64", "amd64", "arm64"]
+    assert set_up.call("setup").returncode == 0
+    assert built_for.read_text().split() == ["amd64", "amd64", "arm64"]
+
+    # As after an upgrade whose images are new.
+    complete.unlink()
+    assert set_up.call("setup").returncode == 0
+    assert built_for.read_text().split() == ["amd64", "amd64", "arm64", "amd64", "arm64"]
+
+    assert set_up.call("setup", "vax").returncode == 2
+
+
 def test_the_program_runs_where_the_caller_stands_and_imports_nothing_from_there(set_up: House, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app/__init__.py").write_text("raise SystemExit('imported from the working directory')")
