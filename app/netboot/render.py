@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jinja2
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.errors import InvalidError
+from app.netboot.sandbox import OUTPUT_MAX, Sandbox
 from app.netboot.words import plain
-
-OUTPUT_MAX = 1 << 20
-STEPS_MAX = 100_000
-"""What the loops over `range` of one rendering may count to, all together."""
-REPEAT_MAX = 1 << 16
-
-FILTERS = (
-    "batch", "count", "d", "default", "dictsort", "first", "indent", "int", "items", "join", "last", "length",
-    "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "select", "selectattr",
-    "sort", "string", "sum", "title", "tojson", "trim", "unique", "upper",
-)  # fmt: skip
-METHODS = frozenset(
-    ("endswith", "get", "items", "keys", "lower", "removeprefix", "removesuffix", "split", "splitlines", "startswith",
-     "strip", "lstrip", "rstrip", "upper", "values")
-)  # fmt: skip
-"""The methods of text, lists and mappings a template may call; those that pad or format could fill the memory."""
 
 
 class RenderError(InvalidError):
@@ -42,60 +25,16 @@ class RenderError(InvalidError):
         self.why = why
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(("*", "**", "%"))
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or (operator == "%" and not isinstance(left, (int, float))):
-            raise SecurityError(f"{operator} is not allowed here")
-        if operator == "*":
-            for one, other in ((left, right), (right, left)):
-                if isinstance(one, Sequence) and len(cast("Sequence[Any]", one)) * int(other) > REPEAT_MAX:
-                    raise SecurityError(f"a repetition longer than {REPEAT_MAX}")
-        return super().call_binop(context, operator, left, right)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, (str, bytes, list, tuple, dict, Mapping, int, float)) and callable(value):
-            return attr in METHODS
-        return super().is_safe_attribute(obj, attr, value)
-
-
-def _steps() -> Callable[..., range]:
-    """A `range` whose uses within one rendering may count to STEPS_MAX together: loops in loops end."""
-    left = STEPS_MAX
-
-    def bounded(*arguments: int) -> range:
-        nonlocal left
-        span = range(*arguments)
-        left -= len(span)
-        if left < 0:
-            raise SecurityError(f"loops that count further than {STEPS_MAX}")
-        return span
-
-    return bounded
-
-
 def environment(templates: Mapping[str, str]) -> jinja2.Environment:
     """An environment whose templates are `templates`, by name; `include` and `import` look nowhere else."""
-
-    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        source = templates.get(name)
-        # The name doubles as the file name, so that a traceback tells which template a line is in.
-        return None if source is None else (source, name, lambda: True)
-
-    made = _Sandbox(
-        loader=jinja2.FunctionLoader(load),
-        undefined=jinja2.StrictUndefined,
+    return Sandbox(
+        templates,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # boot scripts and answer files are no HTML
         finalize=_present,
     )
-    filters: dict[str, Callable[..., Any]] = cast("Any", made).filters
-    made.filters = {name: filters[name] for name in FILTERS}
-    made.globals = {}
-    return made
 
 
 def _present(value: Any) -> Any:
@@ -136,7 +75,7 @@ def render(bootenv: str, name: str, templates: Mapping[str, str], context: Mappi
     """Template `name` of a boot environment with `context`. Raises RenderError for whatever goes wrong in it."""
     try:
         template = environment(templates).get_template(name)
-        pieces = template.generate({"range": _steps(), **context})
+        pieces = template.generate(context)
         return _bounded(pieces, bootenv, name)
     except RenderError:
         raise
@@ -157,7 +96,10 @@ def render(bootenv: str, name: str, templates: Mapping[str, str], context: Mappi
 
 def architectures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """A boot environment's files as plain values for a template."""
-    return {arch: {"kernel": files.kernel, "initrds": list(files.initrds)} for arch, files in found.items()}
+    return {
+        arch: {"kernel": files.kernel, "kernels": dict(files.kernels), "initrds": list(files.initrds)}
+        for arch, files in found.items()
+    }
 
 
 def words(text: str) -> str:

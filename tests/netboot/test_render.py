@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from typing import Any
 
@@ -101,6 +102,58 @@ HOSTILE = [
     "{{ machine|pprint }}", "{{ 'x'|filesizeformat }}", "{{ 'x'|urlize }}",
     "{% for x in range(90000) %}" + "x" * 1000 + "{% endfor %}",
 ]  # fmt: skip
+
+
+_LITERAL = "[" + ",".join("1" for _ in range(200)) + "]"
+# Each would take seconds to hours, or gigabytes.
+BOMBS = {
+    "concatenation": "{% set a='x'*65536 %}" + "{% set a=a~a %}" * 14 + "{{ a|length }}",
+    "addition": "{% set a='x'*65536 %}" + "{% set a=a+a %}" * 14 + "{{ a|length }}",
+    "numbers": "{% set a=99999999999 %}" + "{% set a=a*a %}" * 24,
+    "loops without range": f"{{% set l={_LITERAL} %}}" + "{% for a in l %}" * 4 + "{% endfor %}" * 4,
+    "macros": "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+    "replace": "{% set a='x'*65536 %}{{ a|replace('x', a[:8000])|length }}",
+    "join": "{{ (['x'*65536]*8000)|join|length }}",
+    "indent": "{{ 'x\ny'|indent(500000000)|length }}",
+    "batch": "{{ [1]|batch(100000000,'x')|list|length }}",
+    "blocks": "{% set a %}" + "x" * 100 + "{% endset %}" + "{% set a %}{{a}}{{a}}{% endset %}" * 20 + "{{ a|length }}",
+    "long work": "{% set a='x'*65536 %}{% for i in range(90000) %}{% if a|upper|lower == a %}{% endif %}{% endfor %}",
+    "json": "{{ {'a':{'b':1}}|tojson(indent=300000000)|length }}",
+    "includes": "{% set n = n|default(60) - 1 %}{% if n>0 %}{% include 'boot' %}{% include 'boot' %}{% endif %}",
+    "sorting": "{% set l=[1]*65536 %}{% for i in range(2000) %}{% set z=l|sort|list %}{% endfor %}",
+    "splitting": "{% set a='x '*32000 %}{% for i in range(5000) %}{% set b=a.split() %}{% endfor %}",
+    "shared lists": "{% set a=[1] %}" + "{% set a=[a,a] %}" * 40 + "{{ a }}",
+    "equal lists": "{% set a=[1] %}{% set b=[1] %}" + "{% set a=[a,a] %}{% set b=[b,b] %}" * 40 + "{{ a == b }}",
+    "sums of lists": "{{ [[1]*9000]*9000|sum(start=[]) }}",
+    "filters mapped": "{% set a='x'*65536 %}{{ range(9000)|map('replace', '1', a)|join|length }}",
+    "attributes joined": "{{ ([{'a': 'x'*65536}]*9000)|join(attribute='a')|length }}",
+}
+
+
+@pytest.mark.parametrize("source", list(BOMBS.values()), ids=list(BOMBS))
+def test_v03_what_would_take_for_ever_or_all_memory_ends(source: str) -> None:
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RenderError):
+        one(source)
+    assert time.process_time() - began < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
+
+
+def test_what_templates_do_in_earnest_is_still_allowed() -> None:
+    context = {"machine": {"macs": ["52:54:00:00:00:07", "52:54:00:00:00:08"], "note": "x" * 1000}}
+    source = (
+        "{% set all = machine.macs + ['a'] %}{% for a, b in [(1, 2), (3, 4)] %}{{ a ~ '-' ~ b }} {% endfor %}"
+        "{{ all|join(', ') }} {{ loop is defined }} {{ [{'n': 1}, {'n': 2}]|join('+', attribute='n') }}"
+        "{% macro m(x, y=2) %}{{ x }}{{ y }}{% endmacro %}{{ m(1) }}"
+        "{% macro n() %}{{ caller() }}{% endmacro %}{% call n() %}called{% endcall %} "
+        "{% for x in 'abc' %}{{ loop.index }}{{ loop.last }}{% endfor %}"
+        "{{ {'a': [1, {'b': 2}]}|tojson }} {{ 'a,b'.split(',')|last }} {{ 3 * 4 + 1 }} {{ 'x' if 1 == 1 else 'y' }}"
+        "{% for row in [[1, [2]], [3]] recursive %}{% for c in row %}{{ loop.length }}{% endfor %}{% endfor %}"
+    )
+    assert one(source, context) == (
+        "1-2 3-4 52:54:00:00:00:07, 52:54:00:00:00:08, a False 1+212called 1False2False3True"
+        '{"a": [1, {"b": 2}]} b 13 x221'
+    )
 
 
 @pytest.mark.parametrize("source", HOSTILE, ids=lambda source: source[:60])
