@@ -243,12 +243,12 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
             return
         self.switch_mode(name)
 
-    def open_machine(self, key: str) -> None:
+    def open_machine(self, key: str, tab: str = "timeline") -> None:
         """Show one machine, over the list of machines."""
         from app.screens.areas.machine import MachineScreen
 
         self.action_area("machines")
-        self.push_screen(MachineScreen(key))
+        self.push_screen(MachineScreen(key, tab))
 
     def open_boot(self, key: str) -> None:
         """Show what a machine would get now, over what is seen of machines."""
@@ -310,6 +310,12 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         from app.screens.operations import undo
 
         await undo(self)
+
+    async def do_redo(self) -> None:
+        """Do again what was taken back."""
+        from app.screens.operations import redo
+
+        await redo(self)
 
     async def do_hold(self) -> None:
         """Answer no one, or answer again."""

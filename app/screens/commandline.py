@@ -101,6 +101,10 @@ async def _undo(app: BootcartApp, arguments: Sequence[str]) -> None:
     await operations.undo(app, arguments[0] if arguments else "")
 
 
+async def _redo(app: BootcartApp, arguments: Sequence[str]) -> None:
+    await operations.redo(app)
+
+
 async def _hold(app: BootcartApp, arguments: Sequence[str]) -> None:
     wanted = {"on": True, "off": False, "": None}.get(arguments[0] if arguments else "")
     await operations.hold(app, wanted)
@@ -137,6 +141,7 @@ RUN: dict[str, Callable[[BootcartApp, Sequence[str]], Awaitable[None]]] = {
     "edit_pref": _set,
     "undo_this": _undo,
     "undo": _undo,
+    "redo": _redo,
     "hold": _hold,
     "stop_engine": _stop,
     "quit": _quit,

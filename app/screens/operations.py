@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from app.errors import BootcartError, ConflictError
 from app.model.hostplan import STOP_ENGINE
 from app.model.machine import Machine
+from app.model.query import Query
 from app.screens.dialogs.choose import Choose, Option
 from app.screens.dialogs.frame import Ask
 from app.screens.session import Link
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from app.screens.app import BootcartApp
 
 CANCEL = ("escape", "Cancel", "")
+REMEMBERED = 200
+"""Commands looked through for one to do again."""
 
 
 def target_lines(names: Sequence[tuple[str, str, bool]]) -> list[Line]:
@@ -193,8 +196,11 @@ async def forget(app: BootcartApp, machines: Sequence[Machine], hidden: set[str]
     if not machines:
         return
     text = ["Record, assignment and inventory are deleted. A machine that is still on the wire appears again as new."]
+    seen = [machine.name for machine in machines if not machine.registered]
+    if seen and len(seen) < len(machines):
+        text.append(f"z brings back records only: {', '.join(seen)} has none, being only seen on the wire.")
     names = [(machine.name, ", ".join(machine.macs), str(machine.id) in hidden) for machine in machines]
-    if await confirm(app, "Forget?", "Forget", names, text, irreversible=False):
+    if await confirm(app, "Forget?", "Forget", names, text, irreversible=len(seen) == len(machines)):
         await each(app, machines, lambda m: m.name, lambda m: app.session.client.machines.delete(str(m.id)), "forgot")
 
 
@@ -218,7 +224,25 @@ async def undo(app: BootcartApp, key: str = "") -> None:
     """Take back one command."""
     done = await app.session.client.commands.undo(key)
     app.look_again()
-    app.say(f"{safe(done.summary)}  (command {done.id}; @ shows the log)")
+    app.say(f"{safe(done.summary)}  (Z does it again; @ shows the log)")
+
+
+async def redo(app: BootcartApp) -> None:
+    """Do again what was taken back last, as long as nothing else was done since."""
+    commands = app.session.client.commands
+    log = (await commands.list(Query(sort="-id", limit=REMEMBERED))).items
+    undone = {one.undone_by: one for one in log if one.undone_by is not None}
+    for one in log:
+        if one.verb != "undo":
+            break
+        taken_back = undone.get(one.id)
+        # An undo of an undo is a redo: it is not done again but taken back, with z.
+        if one.undone_by is None and taken_back is not None and taken_back.verb != "undo":
+            done = await commands.undo(str(one.id))
+            app.look_again()
+            app.say(f"done again: {safe(taken_back.summary)}  (command {done.id}; z undoes it)")
+            return
+    app.say("nothing to do again: Z follows z, before anything else is changed")
 
 
 async def hold(app: BootcartApp, wanted: bool | None = None) -> None:

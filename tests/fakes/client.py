@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from app.errors import BootcartError, ConflictError, InvalidError, NotFoundError, UnreachableError
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import (
     PREFERENCES,
     Command,
@@ -217,6 +218,10 @@ class FakeMachines(FakeEditable[Machine]):
         await self.engine.enter(self.noun, "reboot", key)
         return self.wanted(self.resolve(key))
 
+    async def diagnosis(self, key: str) -> Diagnosis:
+        await self.engine.enter(self.noun, "diagnosis", key)
+        return world.diagnosis(self.resolve(key))
+
     async def timeline(self, key: str) -> Timeline:
         await self.engine.enter(self.noun, "timeline", key)
         return world.timeline(self.resolve(key))
@@ -260,7 +265,7 @@ class FakeLeases(FakeReadable[Lease]):
         await self.engine.enter(self.noun, "delete", key)
         lease = self.resolve(key)
         del self.items[self.key(lease)]
-        self.engine.log("delete", self.noun, key, lease, None, undoable=False)
+        self.engine.log("delete", self.noun, key, lease, None)
 
 
 class FakeBootEnvs(FakeReadable[BootEnv]):
@@ -336,15 +341,15 @@ class FakeCommands(FakeReadable[Command]):
         if not command.undoable or command.undone_by is not None:
             raise ConflictError(f"command {command.id} cannot be undone", hint="see: bootcart commands list")
         collection: FakeReadable[Any] = getattr(self.engine, command.noun)
-        if command.after is not None:
-            collection.items.pop(self.engine.keys[command.id][1], None)
-        if command.before is not None:
-            restored = self.engine.keys[command.id][0]
-            collection.items[collection.key(restored)] = restored
-        done = self.engine.log(
-            "undo", command.noun, command.key, None, None, undoable=False, summary=f"undid: {command.summary}"
-        )
+        before, after = self.engine.keys[command.id]
+        now = collection.items.pop(after, None) if command.after is not None else None
+        if before is not None:
+            collection.items[collection.key(before)] = before
+        done = self.engine.log("undo", command.noun, command.key, now, before, summary=f"undid: {command.summary}")
         self.items[str(command.id)] = command.model_copy(update={"undone_by": done.id})
+        # What an undone undo took back stands again.
+        for other in [one for one in self.items.values() if one.undone_by == command.id]:
+            self.items[str(other.id)] = other.model_copy(update={"undone_by": None})
         return done
 
 

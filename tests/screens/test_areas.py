@@ -12,6 +12,7 @@ from app.model.subnet import SubnetMode
 from app.screens.areas.area import ListArea
 from app.screens.dialogs.form import Form, Row
 from app.screens.dialogs.frame import Ask, Page
+from app.screens.widgets.table import Table
 from tests.fakes.client import FakeClient
 from tests.screens.stage import VT, WIDE, Stage, opened
 
@@ -248,22 +249,55 @@ async def test_a_lease_becomes_a_reservation_with_one_key() -> None:
         await stage.until(lambda: "10.7.0.103" not in stage.client.reservations.items, "undone")
 
 
-async def test_a_reservation_in_the_way_is_told() -> None:
+async def test_a_lease_that_is_reserved_is_told() -> None:
     async with opened() as stage:
         found = await area(stage, "3", "leases")
         found.table.go("10.7.0.107")
         await stage.press("r")
-        await stage.see("10.7.0.107 is taken by reservation")
+        await stage.see("kept for this machine already")
+        await stage.client.reservations.create({"address": "10.7.0.104", "mac": "52:54:00:00:09:99"})
+        await stage.until(lambda: "other" in stage.row("10.7.0.104"), "somebody else's")
+        found.table.go("10.7.0.104")
+        await stage.press("r")
+        await stage.see("10.7.0.104 is taken by reservation")
 
 
-async def test_ux8_forgetting_a_lease_says_it_cannot_be_undone() -> None:
+async def test_what_a_machine_boots_is_assigned_from_its_lease() -> None:
+    async with opened() as stage:
+        found = await area(stage, "3", "leases")
+        found.table.go("10.7.0.103")
+        await stage.press("b", "m", "enter")
+        await stage.see("node-03: boot memtest?")
+        await stage.press("y")
+        await stage.until(lambda: stage.client.machines.resolve("node-03").bootenv == "memtest", "assigned")
+
+
+async def test_leases_and_reservations_are_searched() -> None:
+    async with opened() as stage:
+        await area(stage, "3", "leases")
+        await stage.press("slash")
+        await stage.type("mac~00:03")
+        await stage.press("enter")
+        await stage.see("1 of 15")
+        assert "10.7.0.103" in stage.text
+        await stage.press("4")
+        await stage.see("switch-7a")
+        await stage.press("slash")
+        await stage.type("top-of-rack")
+        await stage.press("enter")
+        await stage.see("1 of 2")
+
+
+async def test_ux8_forgetting_a_lease_is_asked_and_undone_with_z() -> None:
     async with opened() as stage:
         found = await area(stage, "3", "leases")
         found.table.go("10.7.0.152")
         await stage.press("d")
-        await stage.see("cannot be undone")
+        await stage.see("z undoes it")
         await stage.press("y")
         await stage.until(lambda: "10.7.0.152" not in stage.client.leases.items, "forgotten")
+        await stage.press("z")
+        await stage.until(lambda: "10.7.0.152" in stage.client.leases.items, "back")
 
 
 async def test_a_lease_opens_its_machine() -> None:
@@ -302,8 +336,19 @@ async def test_ux12_bootenvs_say_why_not(size: tuple[int, int]) -> None:
 
 
 async def test_services_say_why_and_what_to_do_and_are_restarted() -> None:
-    async with opened() as stage:
+    client = FakeClient()
+    healed = {"failures": 3, "last_failed": client.services.items["tftp"].since, "last_reason": "port 69 was taken"}
+    client.services.items["tftp"] = client.services.items["tftp"].model_copy(update=healed)
+    async with opened(client) as stage:
         found = await area(stage, "7", "services")
+        # What it failed of is known although it is up.
+        assert " 3 " in stage.row("+ up       tftp")
+        found.table.go("tftp")
+        await stage.see("port 69 was taken")
+        await stage.press("enter")
+        await stage.see("The last failure")
+        await stage.see("3 times since the engine started")
+        await stage.press("escape")
         assert "UDP port 4011 is taken by dnsmasq" in stage.row("! FAILED   proxydhcp")
         assert "udp 0.0.0.0:67 eth1" in stage.row("dhcp ")
         found.table.go("proxydhcp")
@@ -331,6 +376,70 @@ async def test_an_interface_is_probed() -> None:
         await stage.see("wlan0 is down")
 
 
+async def test_a_reservation_says_what_its_machine_boots_and_changes_it() -> None:
+    client = FakeClient()
+    async with opened(client) as stage:
+        found = await area(stage, "4", "reservations")
+        assert "never" in stage.row("10.7.0.50 ")
+        assert "local" in stage.row("10.7.0.107")
+        assert found.table.go("10.7.0.107")
+        await stage.press("e")
+        opened_form = await form(stage)
+        assert "10.7.0.107" in stage.row("Address")
+        assert not opened_form.rows[0].input.can_focus
+        boots = next(row for row in opened_form.rows if row.field.name == "bootenv")
+        assert boots.value == "local"
+        boots.input.focus()
+        while boots.value != "memtest":
+            await stage.press("right")
+        await fill(stage, "hostname", "web")
+        await save(stage)
+        await stage.until(lambda: client.machines.resolve("node-07").bootenv == "memtest", "assigned")
+        await stage.see("z undoes what it boots, z again the rest")
+        assert client.reservations.resolve("10.7.0.107").hostname == "web"
+        await stage.until(lambda: "memtest" in stage.row("10.7.0.107"), "the list says so")
+        await stage.press("z", "z")
+        await stage.until(lambda: client.reservations.resolve("10.7.0.107").hostname == "node-07", "undone")
+        assert client.machines.resolve("node-07").bootenv == "local"
+
+
+async def test_a_reservation_for_a_machine_nobody_has_seen_puts_it_on_record() -> None:
+    client = FakeClient()
+    async with opened(client) as stage:
+        await area(stage, "4", "reservations")
+        await stage.press("a")
+        await fill(stage, "address", "10.7.0.61")
+        await fill(stage, "mac", "52:54:00:00:00:61")
+        await fill(stage, "hostname", "new-one")
+        boots = next(row for row in (await form(stage)).rows if row.field.name == "bootenv")
+        boots.input.focus()
+        await stage.press("left")
+        wanted = boots.value
+        await save(stage)
+        await stage.until(lambda: "10.7.0.61" in client.reservations.items, "made")
+        await stage.until(lambda: any(one.name == "new-one" for one in client.machines.items.values()), "on record")
+        assert client.machines.resolve("new-one").bootenv == wanted != "(default)"
+
+
+async def test_a_preference_shows_its_default_and_gets_it_back() -> None:
+    async with opened() as stage:
+        found = await area(stage, "9", "prefs")
+        found.table.go("known-token-timeout")
+        await stage.until(lambda: "r default" not in stage.keys, "not offered")
+        await stage.press("e")
+        await fill(stage, "value", "60")
+        await save(stage)
+        await stage.until(lambda: " 60 " in stage.row(" known-token-timeout"), "set")
+        assert "3600" in stage.row(" known-token-timeout")
+        assert "a known machine's token is good for" in stage.text
+        await stage.until(lambda: not stage.app.news, "the keys are seen")
+        assert "r default" in stage.keys
+        await stage.press("r")
+        await stage.until(lambda: stage.client.prefs.items["known-token-timeout"].value == "3600", "the default")
+        await stage.press("z")
+        await stage.until(lambda: stage.client.prefs.items["known-token-timeout"].value == "60", "undone")
+
+
 async def test_preferences_are_changed_by_choice_and_by_text() -> None:
     async with opened() as stage:
         found = await area(stage, "9", "prefs")
@@ -339,7 +448,7 @@ async def test_preferences_are_changed_by_choice_and_by_text() -> None:
         await stage.press("e", "right")
         await save(stage)
         await stage.until(lambda: stage.client.prefs.items["loader-bios"].value == "ipxe.pxe", "set")
-        await stage.until(lambda: "changed" in stage.row("loader-bios"), "shown")
+        await stage.until(lambda: "undionly.kpxe" in stage.row("loader-bios"), "its default is shown")
         found.table.go("debian-mirror")
         await stage.press("e")
         await fill(stage, "value", "http://mirror.test/debian")
@@ -363,6 +472,51 @@ async def test_ux9_command_log_shows_and_undoes_one() -> None:
         await stage.see("undone by 3")
         assert "old-lab" not in stage.client.subnets.items
         assert "u undo it" not in stage.keys
+
+
+async def test_ux9_what_was_undone_is_done_again_step_by_step() -> None:
+    client = FakeClient()
+    async with opened(client) as stage:
+        await area(stage, "2", "subnets")
+        await client.prefs.set("unknown-token-timeout", "700")
+        had = client.subnets.resolve("rack7").description
+        await client.subnets.update("rack7", {"description": "spare"})
+
+        def now() -> tuple[str, str]:
+            return client.prefs.items["unknown-token-timeout"].value, client.subnets.resolve("rack7").description
+
+        await stage.press("Z")
+        await stage.see("nothing to do again")
+        await stage.press("z")
+        await stage.until(lambda: "Z does it again" in stage.app.news, "the first")
+        await stage.press("z")
+        await stage.until(lambda: now()[0] == "600", "the second")
+        await stage.press("Z")
+        await stage.see("done again: set prefs unknown-token-timeout")
+        await stage.until(lambda: now()[0] == "700", "again")
+        await stage.press("Z")
+        await stage.until(lambda: now()[1] == "spare", "the other again")
+        await stage.press("Z")
+        await stage.see("nothing to do again")
+        await stage.press("z")
+        await stage.until(lambda: now() == ("700", had), "undone once more")
+        await client.prefs.set("unknown-token-timeout", "800")
+        await stage.press("Z")
+        await stage.see("nothing to do again")
+        assert now() == ("800", had)
+
+
+async def test_ux9_forgetting_what_has_no_record_says_it_is_for_good() -> None:
+    async with opened() as stage:
+        seen = next(one for one in stage.client.machines.items.values() if not one.registered)
+        table = stage.area.query_one(Table)
+        table.go(str(seen.id))
+        await stage.press("d")
+        await stage.see("This cannot be undone.")
+        await stage.press("escape")
+        table.go(str(stage.client.machines.resolve("node-07").id))
+        await stage.press("d")
+        await stage.see("z undoes it.")
 
 
 async def test_modes_are_words_of_the_model() -> None:

@@ -68,7 +68,7 @@ class LeasesArea(ListArea):
         return str(item.address)
 
     def valid(self, action: Action) -> bool:
-        return bool(self.table.items) or action.id not in ("reserve", "forget_lease", "mark", "open")
+        return bool(self.table.items) or action.id not in ("assign", "reserve", "forget_lease", "mark", "open")
 
     def on_table_chosen(self, event: Table.Chosen) -> None:
         """Enter opens the machine that has it."""
@@ -81,14 +81,24 @@ class LeasesArea(ListArea):
     async def do_reserve(self) -> None:
         """`r`: one key, taken back with z."""
         client = self.app.session.client
+        targets = [one for one in self.targets() if self.kept.get(str(one.address)) != one.mac]
 
         async def keep(lease: Lease) -> None:
             await client.reservations.create(
                 {"address": str(lease.address), "mac": lease.mac, "hostname": lease.hostname or self._machine(lease)}
             )
 
-        await operations.each(self.app, self.targets(), lambda one: str(one.address), keep, "reserved (z undoes it)")
+        if not targets:
+            self.app.say("the address is kept for this machine already: 4 shows the reservations")
+            return
+        await operations.each(self.app, targets, lambda one: str(one.address), keep, "reserved (z undoes it)")
         await self.reload()
+
+    async def do_assign(self) -> None:
+        """`b`: what the machines that have these addresses boot."""
+        macs = {one.mac for one in self.targets()}
+        found = [one for one in self.app.session.machines.values() if macs.intersection(one.macs)]
+        await operations.assign(self.app, found, set())
 
     async def do_forget_lease(self) -> None:
         """`d`, `x`."""
@@ -97,6 +107,6 @@ class LeasesArea(ListArea):
             for one in self.targets()
         ]
         text = ["The address may be given to another machine while this one still uses it."]
-        await operations.delete(self.app, "leases", items, text, irreversible=True)
+        await operations.delete(self.app, "leases", items, text)
         self.table.marks.clear()
         await self.reload()

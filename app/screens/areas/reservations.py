@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.model.machine import Machine
 from app.model.subnet import Reservation
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.dialogs.form import Field, Form, Values
 from app.screens.registry import Action
+from app.screens.widgets.lines import Span
 from app.screens.widgets.table import Column, Table
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ class ReservationsArea(ListArea):
     """The list."""
 
     area = "reservations"
-    nouns = frozenset({"reservations"})
+    nouns = frozenset({"reservations", "machines"})
     BINDINGS = bindings("reservations")
 
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class ReservationsArea(ListArea):
             Column("ADDRESS", lambda one: str(one.address), least=9, most=15),
             Column("MAC", lambda one: one.mac, least=17, most=17),
             Column("HOST", lambda one: one.hostname or "-", least=6, most=20),
-            Column("BOOTS", lambda one: ("never", "warn") if one.never_boot else "yes", least=5, most=5),
+            Column("BOOTS", self._boots, least=9, most=16),
             Column("DESCRIPTION", lambda one: one.description, least=10, most=60, grow=True),
         )
         super().__init__(
@@ -41,8 +43,16 @@ class ReservationsArea(ListArea):
             )
         )
 
+    def _boots(self, one: Reservation) -> Span:
+        if one.never_boot:
+            return "never", "warn"
+        machine = machine_of(self.app, one.mac)
+        return (machine.bootenv, "") if machine is not None and machine.bootenv else ("(default)", "dim")
+
     def about(self, item: Reservation) -> str:
-        return item.description
+        machine = machine_of(self.app, item.mac)
+        whose = f"kept for {machine.name}" if machine is not None else "kept for a machine that was not seen yet"
+        return f"{whose} - {item.description}" if item.description else whose
 
     async def fetch(self) -> Sequence[Reservation]:
         from app.screens.session import everything
@@ -78,10 +88,27 @@ class ReservationsArea(ListArea):
         await self.reload()
 
 
+def machine_of(app: BootcartApp, mac: str) -> Machine | None:
+    """The machine that has this MAC address."""
+    return next((one for one in app.session.machines.values() if mac in one.macs), None)
+
+
+DEFAULT = "(default)"
+
+
 async def form(app: BootcartApp, old: Reservation | None) -> None:
-    """Make or change a reservation."""
+    """Make or change a reservation, and what its machine boots: two changes, two to undo."""
+    machine = machine_of(app, old.mac) if old is not None else None
+    boots = (machine.bootenv if machine is not None else "") or DEFAULT
+    envs = (one.name for one in app.session.bootenvs if one.available and not one.unknown_only)
     fields = (
-        Field("address", "Address", "in a subnet, any address of it", str(old.address) if old else ""),
+        Field(
+            "address",
+            "Address",
+            "another address is another reservation" if old else "in a subnet, any address of it",
+            str(old.address) if old else "",
+            fixed=old is not None,
+        ),
         Field("mac", "MAC address", "like 52:54:00:00:00:07", old.mac if old else ""),
         Field("hostname", "Host name", "told to the machine; may be empty", old.hostname if old else ""),
         Field(
@@ -91,18 +118,42 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
             "yes" if old and old.never_boot else "no",
             ("no", "yes"),
         ),
+        Field("bootenv", "Boots", "what its machine boots next", boots, (DEFAULT, *envs)),
         Field("description", "Description", "in your words", old.description if old else ""),
     )
+    done: list[Reservation] = [old] if old is not None else []
+    assigned = False
 
     async def save(values: Values) -> Reservation:
-        body: dict[str, Any] = {**values, "never_boot": values["never_boot"] == "yes"}
+        nonlocal assigned
+        body: dict[str, Any] = {name: value for name, value in values.items() if name != "bootenv"}
+        body["never_boot"] = values["never_boot"] == "yes"
         reservations = app.session.client.reservations
-        if old is None:
-            return await reservations.create(body)
-        before = old.model_dump(mode="json")
-        changes = {name: value for name, value in body.items() if before[name] != value}
-        return await reservations.update(str(old.address), changes) if changes else old
+        if not done:
+            done.append(await reservations.create(body))
+        before = done[-1].model_dump(mode="json")
+        changes = {name: value for name, value in body.items() if str(before[name]) != str(value)}
+        if changes:
+            done.append(await reservations.update(str(done[-1].address), changes))
+        if values["bootenv"] != boots:
+            await _assign(app, done[-1], "" if values["bootenv"] == DEFAULT else values["bootenv"])
+            assigned = True
+        return done[-1]
 
     saved = await app.push_screen_wait(Form(f"Reservation {old.address}" if old else "New reservation", fields, save))
     if saved is not None:
-        app.say(f"{saved.address} is kept for {saved.mac}  (z undoes it)")
+        app.look_again()
+        both = assigned and len(done) > (old is not None)
+        undone = "z undoes what it boots, z again the rest" if both else "z undoes it"
+        app.say(f"{saved.address} is kept  ({undone})")
+
+
+async def _assign(app: BootcartApp, kept: Reservation, bootenv: str) -> None:
+    """Assign it to the machine, which is put on record where nobody has seen it yet."""
+    machines = app.session.client.machines
+    machine = machine_of(app, kept.mac)
+    if machine is not None:
+        await machines.assign(str(machine.id), bootenv)
+        return
+    named = {"name": kept.hostname} if kept.hostname else {}
+    await machines.create({"macs": [kept.mac], "bootenv": bootenv, **named})
