@@ -205,7 +205,7 @@ NOUNS: tuple[Noun, ...] = (
             *reading("services", "service"),
             Verb("restart", "stop and start a service", "restarted", (key_argument("services"),)),
         ),
-        columns=("name", "state", "listening", "since", "reason"),
+        columns=("name", "state", "listening", "since", "failures", "last_failed", "last_reason"),
     ),
     Noun(
         "commands",

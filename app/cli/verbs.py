@@ -16,7 +16,8 @@ from app.cli.outputs import Output, at, cell, shown
 from app.cli.parsing import body_of
 from app.cli.waiting import wait_for
 from app.client.protocol import Client
-from app.errors import InvalidError, NotFoundError
+from app.errors import BootcartError, InvalidError, NotFoundError
+from app.model.engine import ServiceState
 from app.model.event import Event
 from app.model.fields import Model
 from app.model.query import LIMIT_MAX, Query
@@ -222,6 +223,8 @@ async def set_pref(call: Call) -> int:
 
 async def restarted(call: Call) -> int:
     service = await call.client.services.restart(call.given.key)
+    if service.state is ServiceState.FAILED:
+        raise BootcartError(f"{service.name} did not start: {service.reason}", hint=service.hint)
     call.output.done(call.noun, dumped(service), f"is {service.state.value}")
     return 0
 

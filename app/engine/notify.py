@@ -18,7 +18,8 @@ def notify(*lines: str, environment: dict[str, str] | None = None) -> bool:
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         try:
-            sock.sendto("\n".join(lines).encode(), address)
+            # A manager that does not read must not hold up the loop.
+            sock.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, address)
         except OSError as error:
             log.warning("cannot tell the service manager: %s", error)
             return False

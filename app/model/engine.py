@@ -31,6 +31,10 @@ class Service(Model):
     reason: str = Field(default="", description="why it failed, in words")
     hint: str = ""
     since: Epoch = 0.0
+    retry: Epoch | None = Field(default=None, description="when a failed one is tried again")
+    failures: int = Field(default=0, description="how often it failed since the engine started")
+    last_failed: Epoch | None = Field(default=None, description="when it last failed, also once it is up again")
+    last_reason: str = Field(default="", description="why it last failed, also once it is up again")
     counters: dict[str, int] = Field(default_factory=dict)
 
 

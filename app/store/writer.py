@@ -80,6 +80,13 @@ class StoreWriter:
                 self._due = due
                 self._state.notify()
 
+    def beat(self, answered: Callable[[], None]) -> None:
+        """Call `answered` in the writer thread after what is queued; returns at once, never called once it stops."""
+        with self._state:
+            if not self._stopping:
+                self._work.append(answered)
+                self._state.notify()
+
     def execute(self, work: Callable[[Connection], T], then: Callable[[T], None] | None = None) -> T:
         """See `Database.write`."""
         if threading.current_thread() is self._thread:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from app.engine.notify import notify
+from app.model.engine import ServiceState
+from tests import netns
+from tests.engine.process import ROOT, Engine, folder
 
 
 def test_lines_reach_the_managers_socket(tmp_path: Path) -> None:
@@ -27,3 +34,112 @@ def test_an_abstract_socket_is_named_with_an_at_sign(tmp_path: Path) -> None:
 def test_without_a_manager_nothing_happens(tmp_path: Path) -> None:
     assert not notify("READY=1", environment={})
     assert not notify("READY=1", environment={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+
+
+# Loaded by the interpreter itself before the program: on a word it blocks the thread of the DHCP service.
+BLOCKER = """
+import gc, pathlib, threading, time
+
+def hang():
+    while WORD.exists():
+        time.sleep(0.02)
+
+def wait():
+    while not WORD.exists():
+        time.sleep(0.02)
+    for each in gc.get_objects():
+        if type(each).__name__ == "DhcpService":
+            each.post(hang)
+
+WORD = pathlib.Path(__file__).with_name("hang")
+threading.Thread(target=wait, daemon=True).start()
+"""
+
+
+class Manager:
+    """A service manager that listens."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.heard: list[str] = []
+        self._looked = 0
+        # The kernel keeps a few messages only, and what does not fit is not waited for.
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while message := self.socket.recv(4096).decode():
+            self.heard.append(message)
+
+    def hears(self, *words: str) -> str:
+        """Wait for a message with all of `words`, after what earlier calls waited for; it."""
+
+        def look() -> str | None:
+            while self._looked < len(self.heard):
+                self._looked += 1
+                if all(word in self.heard[self._looked - 1] for word in words):
+                    return self.heard[self._looked - 1]
+            return None
+
+        return netns.until(look, timeout=60, what=f"{words} in {self.heard}")
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(b"", self.socket.getsockname())
+        self._reader.join()
+        self.socket.close()
+
+
+@pytest.fixture
+def manager() -> Iterator[tuple[Manager, Path]]:
+    with folder() as home:
+        made = Manager(home / "notify")
+        yield made, home
+        made.close()
+
+
+@pytest.mark.root
+def test_an_engine_tells_its_life(manager: tuple[Manager, Path]) -> None:
+    """READY, which services failed and why, signs of life, a thread that hangs and is replaced, STOPPING."""
+    told, home = manager
+    (home / "sitecustomize.py").write_text(BLOCKER)
+    extra = {
+        "NOTIFY_SOCKET": str(home / "notify"),
+        "WATCHDOG_USEC": "2000000",
+        "PYTHONPATH": f"{home}:{ROOT}",
+    }
+    with netns.namespace("notify", ipv6=False) as ns:
+        taken = netns.call(ns, lambda: socket.create_server(("0.0.0.0", 8090)))
+        with taken:
+            engine = Engine(ns, home / "data", "--disable", "probe", extra=extra).start()
+            try:
+                ready = told.hears("READY=1")
+                assert "failed: http (" in ready.splitlines()[1]
+                told.hears("WATCHDOG=1")
+                told.hears("WATCHDOG=1")
+                (home / "hang").touch()
+                told.hears("STATUS=", "dhcp (its thread does not answer)")
+                engine.up("dhcp")
+                shown = engine.service("dhcp")
+                assert (shown.failures, shown.last_reason) == (1, "its thread does not answer")
+                assert shown.last_failed
+                assert engine.event("service.failed", match=lambda e: e.data["service"] == "dhcp").data["hint"]
+                told.hears("WATCHDOG=1")
+                refused = engine.cli("services", "restart", "http")
+                assert (refused.returncode, refused.stdout) == (1, "")
+                assert "http did not start: " in refused.stderr
+                taken.close()
+                # Each by name, whatever it is.
+                for each in engine.ask(engine.client.services.list()).items:
+                    if each.state is not ServiceState.DISABLED:
+                        assert engine.ask(engine.client.services.restart(each.name)).state is ServiceState.UP
+                healed = engine.service("http")
+                assert (healed.state, healed.reason, healed.retry) == (ServiceState.UP, "", None)
+                assert "8090" in healed.last_reason
+                assert "8090" in engine.told("services", "list").partition("http")[2]
+                (home / "hang").unlink()
+            finally:
+                engine.close()
+        told.hears("STOPPING=1")
+        assert sum("READY=1" in words for words in told.heard) == 1

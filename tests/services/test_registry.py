@@ -76,9 +76,19 @@ async def test_a_failure_is_told_once_and_healed_by_itself(monkeypatch: pytest.M
         "stop the other server",
     )
     assert services.degraded() == ["tftp"]
+    assert failed.retry is not None
+    assert failed.last_failed is not None
+    assert failed.retry >= failed.last_failed
+    assert services.status() == "0 services up; failed: tftp (port 69 is taken)"
     await asyncio.wait_for(fake.up.wait(), 10)
     await services.restart("tftp")
     assert services.degraded() == []
+    # What it failed of is still known.
+    healed = services.services()[0]
+    assert (healed.reason, healed.retry) == ("", None)
+    assert (healed.last_reason, healed.failures) == ("port 69 is taken", 3)
+    assert healed.last_failed
+    assert services.status() == "1 services up"
     assert [e.kind for e in events].count("service.failed") == 1
     assert "service.started" in [e.kind for e in events]
     await services.stop_all()
@@ -195,3 +205,84 @@ async def test_a_thread_of_its_own_runs_a_service() -> None:
     thread.stop()
 
     assert fake.threads == ["boot"]
+
+
+async def test_a_start_that_hangs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "START_WITHIN", 0.01)
+    services = Registry(lambda event: None, SystemClock())
+    stuck = Stuck()
+    stuck.failures = 0
+    services.add(stuck)
+    await services.start("stuck")
+
+    assert services.services()[0].reason == "it did not start within 0.01 s"
+    await services.stop_all()
+
+
+async def test_a_service_whose_thread_hangs_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "BACK_OFF", (0.0,))
+    services = Registry(lambda event: None, SystemClock())
+    fake = Fake("dhcp")
+    services.add(fake)
+    await services.start("dhcp")
+    fake.up.clear()
+    services.unresponsive("dhcp")
+    assert services.services()[0].state is ServiceState.FAILED
+    assert services.runs("dhcp")
+    await asyncio.wait_for(fake.up.wait(), 10)
+    await asyncio.sleep(0)
+
+    assert services.services()[0].state is ServiceState.UP
+    await services.stop_all()
+    assert not services.runs("dhcp")
+
+
+async def test_a_thread_that_answers_again_needs_no_start() -> None:
+    services = Registry(lambda event: None, SystemClock())
+    fake = Fake("dhcp")
+    services.add(fake)
+    await services.start("dhcp")
+    services.unresponsive("dhcp")
+    services.responsive("dhcp")
+
+    assert services.services()[0].state is ServiceState.UP
+    assert len(fake.threads) == 1
+    await services.stop_all()
+
+
+async def test_services_that_share_a_hanging_thread_are_not_started_in_it() -> None:
+    thread = LoopThread("boot")
+    services = Registry(lambda event: None, SystemClock())
+    services.add(Fake("tftp"), thread)
+    await services.start("tftp")
+    services.unresponsive("tftp")
+    failed = services.services()[0]
+    assert (failed.state, failed.retry) == (ServiceState.FAILED, None)
+    services.responsive("tftp")
+    assert services.services()[0].state is ServiceState.UP
+    answered = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    thread.beat(lambda: loop.call_soon_threadsafe(answered.set) and None)
+    await asyncio.wait_for(answered.wait(), 10)
+    await services.stop_all()
+    thread.stop()
+
+
+async def test_one_that_does_not_stop_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "STOP_ALL_WITHIN", 0.05)
+    services = Registry(lambda event: None, SystemClock())
+    first, last = Fake("first"), Hanging("last")
+    for fake in (first, last):
+        services.add(fake)
+        await services.start(fake.name)
+    await asyncio.wait_for(services.stop_all(), 10)
+
+    assert first.listening == ()
+    assert [each.state for each in services.services()] == [ServiceState.STOPPED] * 2
+
+
+class Hanging(Fake):
+    """Does not come to an end with stopping."""
+
+    async def stop(self) -> None:
+        await asyncio.Event().wait()

@@ -24,6 +24,11 @@ LOOKS: dict[ServiceState, Span] = {
 }
 
 
+def _last_failure(service: Service) -> str:
+    """When and why one that may be up again last failed; empty where it never did."""
+    return f"last failed {stamp(service.last_failed)}: {service.last_reason}" if service.last_failed else ""
+
+
 class ServicesArea(ListArea):
     """The list, and the engine itself below it."""
 
@@ -36,6 +41,7 @@ class ServicesArea(ListArea):
             Column("STATE", lambda one: LOOKS[one.state], least=10, most=10),
             Column("NAME", lambda one: one.name, least=9, most=14),
             Column("SINCE", lambda one: age(self.app.session.now() - one.since) if one.since else "-", least=5, most=5),
+            Column("FAILS", lambda one: (str(one.failures), "warn") if one.failures else "-", least=5, most=5),
             Column("LISTENS, OR WHY NOT", self._where, least=20, most=200, grow=True),
         )
         super().__init__(Table(columns, key=lambda one: one.name, empty="no service", id="services"))
@@ -52,7 +58,7 @@ class ServicesArea(ListArea):
         yield self.engine
 
     def about(self, item: Service) -> str:
-        return " - ".join(part for part in (item.reason, item.hint) if part)
+        return " - ".join(part for part in (item.reason, item.hint) if part) or _last_failure(item)
 
     async def fetch(self) -> Sequence[Service]:
         return (await self.app.session.client.services.list()).items
@@ -89,11 +95,15 @@ class ServicesArea(ListArea):
                 ("state", LOOKS[service.state][0]),
                 ("since", stamp(service.since)),
                 ("listens", ", ".join(service.listening)),
+                ("tried again", stamp(service.retry) if service.retry else ""),
+                ("failed", f"{service.failures} times since the engine started" if service.failures else ""),
             ),
             70,
         )
         if service.reason:
             lines += [line(""), line(("Why", "key")), *wrapped(service.reason, 70, "warn")]
+        elif service.last_failed:
+            lines += [line(""), line(("The last failure", "key")), *wrapped(_last_failure(service), 70, "warn")]
         if service.hint:
             lines += [line(""), line(("What to do", "key")), *wrapped(service.hint, 70)]
         if service.counters:
