@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -69,15 +69,19 @@ def _matches(pairs: Sequence[tuple[str, str]], term: str) -> bool:
     return hit != negate
 
 
+def fits(dumped: Mapping[str, Any], terms: Sequence[str]) -> bool:
+    """An object, as JSON, is one a filter lets through."""
+    pairs = list(_flat(dumped))
+    return all(_matches(pairs, term) for term in terms)
+
+
 def apply(items: Iterable[ModelT], query: Query) -> Page[ModelT]:
     """Filter, sort and page models in memory. Raises InvalidError for an unknown sort field."""
     kept: list[tuple[ModelT, dict[str, Any]]] = []
     for item in items:
         dumped = item.model_dump(mode="json")
-        if query.filter:
-            pairs = list(_flat(dumped))
-            if not all(_matches(pairs, term) for term in query.filter):
-                continue
+        if query.filter and not fits(dumped, query.filter):
+            continue
         kept.append((item, dumped))
     if query.sort:
         name = query.sort.lstrip("-")

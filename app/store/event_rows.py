@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.model.event import Event, EventDraft, Level
-from app.model.query import LIMIT_MAX, Page, Query, apply
+from app.model.query import LIMIT_MAX, Page, Query, apply, fits
 from app.store import tables
 
 _columns = tables.events.c
 INSERT = sa.insert(tables.events)
+_KEYS = re.compile(r'"(?:[^"\\]|\\.)*": ')
+_STRUCTURE = frozenset("!~=,[]{} ")
 _TEXTS = ("kind", "level", "message", "mac", "machine", "address", "interface", "actor", "data")
 
 
@@ -102,46 +105,113 @@ def read(
 
 
 def search(connection: Connection, wanted: Selection, query: Query) -> Page[Event]:
-    """A page of events. Without `after` and `sort` it counts from the newest back; items are always oldest first.
+    """A page of events. Without `after` and `sort` it counts from the newest back; items are then oldest first.
 
     Raises InvalidError for an unknown sort field.
     """
     limit = min(query.limit, LIMIT_MAX)
-    if not query.filter and not query.sort:
+    backwards = query.sort == "-id"
+    newest = backwards or (not query.sort and wanted.after is None)
+    if query.sort not in ("", "id", "-id"):
+        statement = sa.select(tables.events).where(*wanted.where(), *_likely(query.filter)).order_by(_columns.id)
+        return apply([_event(each) for each in connection.execute(statement)], query)
+    if query.filter:
+        found = _matching(connection, wanted, query.filter)
+        total = len(found)
+        first = max(0, total - query.offset - limit) if newest else query.offset
+        last = max(0, total - query.offset) if newest else query.offset + limit
+        items = _of(connection, found[first:last])
+    else:
         counted = sa.select(sa.func.count()).select_from(tables.events).where(*wanted.where())
         total = connection.execute(counted).scalar_one()
-        items = read(connection, wanted, limit=limit, offset=query.offset, newest=wanted.after is None)
-        return Page(tuple(items), total=total, offset=query.offset)
-    statement = sa.select(tables.events).where(*wanted.where(), *_likely(query.filter)).order_by(_columns.id)
-    candidates = [_event(each) for each in connection.execute(statement)]
-    if query.sort:
-        return apply(candidates, query)
-    matched: list[Event] = []
-    for start in range(0, len(candidates), LIMIT_MAX):
-        matched += apply(candidates[start : start + LIMIT_MAX], Query(query.filter)).items
-    if wanted.after is not None:
-        kept = matched[query.offset : query.offset + limit]
-    else:
-        end = max(0, len(matched) - query.offset)
-        kept = matched[max(0, end - limit) : end]
-    return Page(tuple(kept), total=len(matched), offset=query.offset)
+        items = read(connection, wanted, limit=limit, offset=query.offset, newest=newest)
+    return Page(tuple(reversed(items) if backwards else items), total=total, offset=query.offset)
 
 
-def _likely(terms: Iterable[str]) -> list[sa.ColumnElement[bool]]:
-    """Conditions every match fulfils, and most others do not, so that few rows are made into events to be looked at."""
+def _matching(connection: Connection, wanted: Selection, terms: Sequence[str]) -> list[int]:
+    """The ids of all events a filter lets through, ascending.
+
+    The database tells most of them for sure; only the others are looked at here, and no row is made into an event.
+    """
+    sure = sa.and_(*(_surely(term) for term in terms))
+    statement = sa.select(_columns.id, sure).where(*wanted.where(), *_likely(terms)).order_by(_columns.id)
+    told = [(number, bool(known)) for number, known in connection.execute(statement)]
+    doubtful = [number for number, known in told if not known]
+    fitting: set[int] = set()
+    for start in range(0, len(doubtful), LIMIT_MAX):
+        some = sa.select(tables.events).where(_columns.id.in_(doubtful[start : start + LIMIT_MAX]))
+        for each in connection.execute(some).mappings():
+            if _quick(each, terms) or fits(
+                {**each, "machine": each["machine"] or None, "data": json.loads(each["data"])}, terms
+            ):
+                fitting.add(each["id"])
+    return [number for number, known in told if known or number in fitting]
+
+
+def _quick(each: Mapping[Any, Any], terms: Sequence[str]) -> bool:
+    """Bare words, each found in what the event says: tells most rows without reading their JSON; false: not told."""
+    if any(_STRUCTURE & set(term) or term.lower() in "null" or not _plain(term) for term in terms):
+        return False
+    texts = [each[name] for name in _TEXTS if name != "data"]
+    # What is left of JSON without its keys are values, and signs no word here has.
+    text = " ".join((*texts, _KEYS.sub("", each["data"]))).lower()
+    return all(term.lower() in text for term in terms)
+
+
+def _of(connection: Connection, numbers: Sequence[int]) -> list[Event]:
+    found = connection.execute(sa.select(tables.events).where(_columns.id.in_(numbers)).order_by(_columns.id))
+    return [_event(each) for each in found]
+
+
+def _plain(wanted: str) -> bool:
+    """SQL folds the case of ASCII letters alone, and JSON escapes quotes and backslashes."""
+    return bool(wanted) and wanted.isascii() and wanted.isprintable() and not set(wanted) & set('"\\')
+
+
+def _split(body: str) -> tuple[str, str, str]:
+    """Field, operator and what is wanted; a bare word has neither of the first."""
+    for operator in "~=":
+        name, found, wanted = body.partition(operator)
+        if found:
+            return name.lower(), operator, wanted
+    return "", "", body
+
+
+def _unlikely(body: str) -> bool:
+    """Nothing can be told of a term by looking for its text: numbers may be ids or times."""
+    wanted = _split(body)[2]
+    return not _plain(wanted) or not wanted.strip("0123456789.")
+
+
+def _anywhere(wanted: str) -> sa.ColumnElement[bool]:
     text = sa.literal("")
     for name in _TEXTS:
         text = text + " " + _columns[name]
-    likely: list[sa.ColumnElement[bool]] = []
-    for term in terms:
-        operator = next((each for each in "~=" if each in term), "")
-        wanted = term.partition(operator)[2] if operator else term
-        # SQL folds the case of ASCII letters alone, JSON escapes quotes and backslashes, numbers may be ids or times.
-        plain = wanted.isascii() and wanted.isprintable() and not set(wanted) & set('"\\')
-        if term.startswith("!") or not plain or not wanted.strip("0123456789."):
-            continue
-        likely.append(text.icontains(wanted, autoescape=True))
-    return likely
+    return text.icontains(wanted, autoescape=True)
+
+
+def _likely(terms: Iterable[str]) -> list[sa.ColumnElement[bool]]:
+    """Conditions every match fulfils, and most others do not, so that few rows have to be looked at."""
+    return [_anywhere(_split(term)[2]) for term in terms if not term.startswith("!") and not _unlikely(term)]
+
+
+def _surely(term: str) -> sa.ColumnElement[bool]:
+    """A condition only matches fulfil, and most of them do: what is in `data` alone has to be looked at."""
+    if term.startswith("!"):
+        return sa.false() if _unlikely(term[1:]) else sa.not_(_anywhere(_split(term[1:])[2]))
+    name, operator, wanted = _split(term)
+    if not _plain(wanted):
+        return sa.false()
+    columns = [_columns[each] for each in _TEXTS if each != "data"]
+    if not operator:
+        return sa.or_(*(column.icontains(wanted, autoescape=True) for column in columns))
+    # As `row` writes it; quotes inside texts are escaped, so that this can stand nowhere else.
+    told = _columns["data"].icontains(f'"{name}": "{wanted}"', autoescape=True) if operator == "=" else sa.false()
+    if name not in _TEXTS or name == "data":
+        return told if _plain(name) else sa.false()
+    if operator == "=":
+        return sa.or_(told, sa.func.lower(_columns[name]) == wanted.lower())
+    return _columns[name].icontains(wanted, autoescape=True)
 
 
 def _event(each: sa.Row[Any]) -> Event:
