@@ -158,6 +158,12 @@ class Desk(View):
         assert row.input.has_focus
         assert "! " in self.row(row.field.label), self.text
 
+    @property
+    def boxed(self) -> list[str]:
+        """What stands inside the box of the open dialog, row by row."""
+        box = self.app.screen.query_one("#box").region
+        return [row[box.x : box.right] for row in self.rows[box.y : box.bottom]]
+
     # What the engine has
 
     async def comes(self, ask: Callable[[], Awaitable[T]], good: Callable[[T], object] = bool) -> T:
