@@ -17,6 +17,7 @@ from app.model.timeline import HopState, Timeline
 from app.services.lab import firmware, kernel, machine, plan, qemu
 from tests import netns
 from tests.engine.process import Engine, running
+from tests.lab import matrix
 
 BOOT_SECONDS = 300.0
 ENGINE = "10.7.0.1"
@@ -97,19 +98,26 @@ class Site:
         except NotFoundError:
             return Timeline()
 
-    def inventory(self, vm: Vm, seconds: float = BOOT_SECONDS) -> tuple[Machine, Timeline]:
-        """Its record and timeline once its inventory is in; fails with where it stands and its last words."""
+    def inventory(self, vm: Vm, where: str, seconds: float = BOOT_SECONDS) -> tuple[Machine, Timeline]:
+        """Its record and timeline once its inventory is in; fails with where it stands and its last words.
+
+        `where` says what is special about the site, for the table at the end of the run.
+        """
 
         def posted() -> tuple[Machine, Timeline] | None:
             machine, boot = self.engine.machine(vm.mac), self.timeline(vm)
             return (machine, boot) if machine and machine.inventory and boot.complete else None
 
         try:
-            return netns.until(posted, timeout=seconds, what="its inventory")
+            found = netns.until(posted, timeout=seconds, what="its inventory")
         except AssertionError as error:
-            hops = "\n".join(f"{hop.name} {hop.state} {hop.detail}" for hop in self.timeline(vm).hops)
+            boot = self.timeline(vm)
+            matrix.record(vm.spec.kind, where, vm.started, boot, failure=f"stands at {boot.at or 'its firmware'}")
+            hops = "\n".join(f"{hop.name} {hop.state} {hop.detail}" for hop in boot.hops)
             words = [f"{event.kind} {event.message}" for event in self.engine.events(mac=vm.mac)][-15:]
             raise AssertionError("\n".join((str(error), hops, *words, vm.serial()[-1500:]))) from None
+        matrix.record(vm.spec.kind, where, vm.started, found[1])
+        return found
 
 
 def done(boot: Timeline) -> tuple[str, ...]:

@@ -1,9 +1,8 @@
-"""Real firmware boots from the real engine: power-on, discovery, inventory, then each machine's own disk."""
+"""A lab around one machine: its namespaces, its reset button, what `lab run` prints, who its engine runs as."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
@@ -15,42 +14,12 @@ from pathlib import Path
 import pytest
 
 from app.client.http import HttpClient
-from app.errors import ConflictError, NotFoundError
 from app.model.event import Event
-from app.model.machine import Machine
-from app.model.timeline import HopState, Timeline
 from app.services.lab import state
-from tests.lab import labs
+from tests.lab import boots, labs
 from tests.lab.labs import NOTHING, Labs
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(900)]
-
-QUIET = 0.5
-"""Load average below which the host counts as quiet, so that times are worth a judgement."""
-
-INVENTORY_SECONDS = {"bios": 21.0 * 1.3, "uefi": 31.0 * 1.3}
-"""From power-on to the inventory, with QEMU's software emulation on two quiet cores."""
-
-PATHS = {
-    "bios": ("discover", "offer", "request", "ack", "script", "kernel", "initrd", "agent", "inventory"),
-    "uefi": (
-        "discover",
-        "offer",
-        "request",
-        "ack",
-        "loader",
-        "ipxe",
-        "script",
-        "kernel",
-        "initrd",
-        "agent",
-        "inventory",
-    ),
-}
-
-BOOT_DEADLINE = 240.0
-LOCAL_DEADLINE = 360.0
-"""UEFI firmware that is offered no boot file asks for minutes by PXE, then by HTTP, before it tries its disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,114 +37,17 @@ def lab() -> Iterator[Labs]:
         yield made
 
 
-async def _up(lab: Labs, machines: str) -> Up:
-    made = await asyncio.to_thread(lab.run, "up", "--machines", machines, timeout=120)
-    assert made.returncode == 0, made.stderr
-    found = lab.state()
-    assert found is not None
-    return Up(lab, found, HttpClient(f"unix:{found.socket}"))
-
-
-@pytest.fixture
-async def both(lab: Labs) -> AsyncIterator[Up]:
-    up = await _up(lab, "bios,uefi")
-    yield up
-    await up.client.close()
-
-
 @pytest.fixture
 async def bios(lab: Labs) -> AsyncIterator[Up]:
-    up = await _up(lab, "bios")
-    yield up
-    await up.client.close()
+    found = await asyncio.to_thread(boots.up, lab, ["bios"])
+    client = HttpClient(f"unix:{found.socket}")
+    yield Up(lab, found, client)
+    await client.close()
 
 
 async def _events(up: Up, machine: state.MachineState, kind: str) -> list[Event]:
     page = await up.client.events.list(kind=kind)
     return [event for event in page.items if event.mac == machine.mac]
-
-
-async def _inventory(up: Up, machine: state.MachineState) -> tuple[Machine, Timeline]:
-    """The machine's record and timeline once its inventory is in."""
-    key, deadline = f"Mac:{machine.mac}", time.monotonic() + BOOT_DEADLINE
-    at = "nowhere"
-    while time.monotonic() < deadline:
-        try:
-            record, timeline = await up.client.machines.show(key), await up.client.machines.timeline(key)
-            at = f"{timeline.at}: {record.status.waiting_for if record.status else ''}"
-            if record.inventory is not None and timeline.complete:
-                return record, timeline
-        except NotFoundError:
-            at = "its firmware"
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"{machine.name} is still at {at}\n{_serial(machine)[-2000:]}")
-
-
-def _serial(machine: state.MachineState) -> str:
-    return machine.serial_log.read_text(errors="replace") if machine.serial_log.exists() else ""
-
-
-def _tell(machine: state.MachineState, timeline: Timeline) -> float:
-    """Print the seconds of each hop; from power-on to the last one."""
-    done = [hop for hop in timeline.hops if hop.ended is not None]
-    words = " ".join(f"{hop.name} {hop.ended - machine.started:.1f}" for hop in done if hop.ended is not None)
-    sys.stdout.write(f"\n{machine.name}: {words}\n")
-    return max(hop.ended for hop in done if hop.ended is not None) - machine.started
-
-
-async def test_bios_and_uefi_post_their_inventory_then_boot_their_own_disk(both: Up) -> None:
-    quiet = os.getloadavg()[0] < QUIET
-    for machine in both.state.machines:
-        record, timeline = await _inventory(both, machine)
-        seconds = _tell(machine, timeline)
-
-        assert not timeline.at
-        assert tuple(hop.name for hop in timeline.hops if hop.state is HopState.DONE) == PATHS[machine.kind]
-        assert record.registered
-        assert record.macs == (machine.mac,)
-        assert record.inventory is not None
-        assert record.inventory.firmware == machine.kind
-        assert record.inventory.system.serial == machine.serial
-        assert record.inventory.system.uuid.lower() == machine.uuid
-        assert [disk.size for disk in record.inventory.disks] == [64 * 1024 * 1024]
-        assert [(nic.mac, nic.driver, nic.boot) for nic in record.inventory.nics] == [(machine.mac, "virtio_net", True)]
-        assert machine.marker not in _serial(machine)
-        if quiet:
-            assert seconds < INVENTORY_SECONDS[machine.kind]
-
-    asked: dict[str, float] = {}
-    for machine in both.state.machines:
-        await _assign_local(both, machine)
-        asked[machine.name] = time.time()
-    for machine in both.state.machines:
-        await _until_marker(machine, asked[machine.name])
-
-        record = await both.client.machines.show(f"Mac:{machine.mac}")
-        timeline = await both.client.machines.timeline(f"Mac:{machine.mac}")
-        assert record.bootenv == "local"
-        assert timeline.complete
-        assert [hop.state for hop in timeline.hops if hop.name == "local"] == [HopState.DONE]
-
-
-async def _assign_local(up: Up, machine: state.MachineState) -> None:
-    """Assign `local` and have the agent reboot; its first heartbeat may still be to come."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            await up.client.machines.assign(f"Mac:{machine.mac}", "local", reboot=True)
-        except ConflictError:
-            assert time.monotonic() < deadline, f"{machine.name} has no agent that heartbeats"
-            await asyncio.sleep(0.5)
-        else:
-            return
-
-
-async def _until_marker(machine: state.MachineState, since: float) -> None:
-    deadline = time.monotonic() + LOCAL_DEADLINE
-    while machine.marker not in _serial(machine):
-        assert time.monotonic() < deadline, f"{machine.name} did not boot its disk\n{_serial(machine)[-2000:]}"
-        await asyncio.sleep(0.2)
-    sys.stdout.write(f"\n{machine.name}: its own disk {time.time() - since:.1f} s after it was told to reboot\n")
 
 
 async def test_a_bios_machine_reaches_our_script_and_does_so_again_after_a_reset(bios: Up) -> None:
@@ -197,7 +69,7 @@ async def _until_scripts(up: Up, machine: state.MachineState, count: int) -> Non
         if len(sent) >= count:
             sys.stdout.write(f"\n{machine.name}: script {count} at {sent[count - 1].time - machine.started:.1f} s\n")
             return
-        assert time.monotonic() < deadline, f"no script {count}\n{_serial(machine)[-2000:]}"
+        assert time.monotonic() < deadline, f"no script {count}\n{boots.serial(machine)[-2000:]}"
         await asyncio.sleep(0.1)
 
 

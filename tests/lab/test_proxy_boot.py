@@ -42,7 +42,7 @@ def test_a_machine_boots_beside_the_sites_dhcp_server(
     office: Site, kind: str, path: str, hops: tuple[str, ...]
 ) -> None:
     vm = office.power_on(kind)
-    machine, boot = office.inventory(vm)
+    machine, boot = office.inventory(vm, "beside dnsmasq")
     given = office.engine.events(mac=vm.mac)
 
     assert boot.path == path

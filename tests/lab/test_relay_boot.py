@@ -42,7 +42,7 @@ def test_a_machine_behind_a_relay_boots_to_inventory(branch: tuple[Site, str]) -
     site.engine.subnet()
     site.engine.subnet(**BEHIND)
     vm = site.power_on("bios", switch=switch)
-    machine, boot = site.inventory(vm)
+    machine, boot = site.inventory(vm, "behind a relay")
     asked = site.engine.event("dhcp.discover", mac=vm.mac)
     given = site.engine.event("dhcp.ack", mac=vm.mac)
 
