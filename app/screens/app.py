@@ -18,16 +18,16 @@ from app.screens.glyphs import GlyphFilter
 from app.screens.keyboard import OrderedKeys
 from app.screens.modes import CLASSES, MODES
 from app.screens.profile import ConsoleProfile
-from app.screens.registry import ACTIONS, AREAS, Action
+from app.screens.registry import ACTIONS, AREAS, CHANGING, Action
 from app.screens.session import Link, Session
 from app.screens.status import chips
 from app.screens.telling import TellingApp
 from app.screens.theme import CONSOLE, FULL
+from app.screens.widgets.bars import Chip
 
 if TYPE_CHECKING:
     from app.client.protocol import Client
     from app.model.event import Event
-    from app.screens.widgets.bars import Chip
 
 FRAME = 0.25
 """Seconds between two updates of what is shown: at most four a second."""
@@ -70,11 +70,13 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         host_result: Path | None = None,
         started_engine: bool = False,
         wizard: bool = True,
+        read_only: bool = False,
         heartbeat: float | None = None,
     ) -> None:
         """`host_plan` is where the wizard leaves its plan for the launcher, `host_result` where that says what came of
         it; `started_engine`: leaving may stop the services, so ask; `wizard`: open it where no subnet exists;
-        `heartbeat`: seconds between two looks at the engine.
+        `read_only`: no key changes anything (`connect` sees to the rest); `heartbeat`: seconds between two looks at the
+        engine.
         """
         # Textual asks for the profile while its own constructor runs.
         self.profile = profile or ConsoleProfile()
@@ -82,7 +84,8 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         self.host_plan = host_plan
         self.host_result = host_result
         self.started_engine = started_engine
-        self.offer_wizard = wizard
+        self.read_only = read_only
+        self.offer_wizard = wizard and not read_only
         extra: dict[str, Any] = {} if heartbeat is None else {"heartbeat": heartbeat}
         self.session = Session(connect, changed=self._changed, news=self._event, **extra)
         self.filters: dict[str, str] = {}
@@ -115,6 +118,10 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
+        from app.screens.shots import unsized
+
+        if not self.is_headless and unsized():
+            self.do_redraw()
         if self.host_result is not None:
             from app.screens.wizard.outcome import tell
 
@@ -145,7 +152,8 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
 
     def status_chips(self) -> list[Chip]:
         """The right side of the breadcrumb."""
-        return chips(self.session, wide=self.size.width >= 110)
+        banner = [Chip("READ-ONLY", "warn")] if self.read_only else []
+        return [*banner, *chips(self.session, wide=self.size.width >= 110)]
 
     def _changed(self, nouns: set[str]) -> None:
         self._pending |= nouns
@@ -216,10 +224,13 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
 
     def valid(self, action: Action) -> bool:
         """General actions that make sense now."""
-        return True
+        return not (self.read_only and action.id in CHANGING)
 
     async def action_do(self, name: str) -> None:
         """An action of the registry, by the screen that is seen, else by the application."""
+        if self.read_only and name in CHANGING:
+            self.say("read-only: nothing is changed from here; open it without --read-only to")
+            return
         found = getattr(self.screen, f"do_{name}", None) or getattr(self, f"do_{name}", None)
         if found is None:
             return
@@ -292,6 +303,12 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         remeasure(self)
 
     action_redraw = do_redraw
+
+    def on_cursor_position(self, event: events.CursorPosition) -> None:
+        """Where the terminal's last cell is, after it was asked."""
+        from app.screens.shots import measured
+
+        measured(self, event.x + 1, event.y + 1)
 
     def do_dump(self) -> None:
         """The screen as text, in a file."""

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from app.errors import InvalidError, NotFoundError
+from app.client.readonly import HINT, REFUSED
+from app.errors import ForbiddenError, InvalidError, NotFoundError
 from app.screens import operations
-from app.screens.registry import ACTIONS, LISTS
+from app.screens.registry import ACTIONS, CHANGING, LISTS
 
 if TYPE_CHECKING:
     from app.model.machine import Machine
@@ -172,6 +173,8 @@ async def run(app: BootcartApp, text: str) -> None:
         return
     for lead, name in forms():
         if words[: len(lead)] == lead:
+            if app.read_only and name in CHANGING:
+                raise ForbiddenError(REFUSED, hint=HINT)
             await RUN[name](app, words[len(lead) :])
             return
     area = next((one for one in LISTS if one == words[0] or (len(words[0]) > 2 and one.startswith(words[0]))), None)

@@ -56,7 +56,12 @@ async def confirm(
 
 
 async def each(
-    app: BootcartApp, items: Sequence[Any], name: Callable[[Any], str], call: Callable[[Any], Awaitable[Any]], done: str
+    app: BootcartApp,
+    items: Sequence[Any],
+    name: Callable[[Any], str],
+    call: Callable[[Any], Awaitable[Any]],
+    done: str,
+    after: str = "",
 ) -> None:
     """Do it to each; failures of some do not spare the others, and are told one by one."""
     good: list[str] = []
@@ -68,7 +73,7 @@ async def each(
             app.fail(error, f"{done} {name(item)}")
     app.look_again()
     if good:
-        app.say(f"{done} {', '.join(good) if len(good) <= 3 else plural(len(good), 'object')}")
+        app.say(f"{done} {', '.join(good) if len(good) <= 3 else plural(len(good), 'object')}{after}")
 
 
 def _remark(app: BootcartApp, machine: Machine) -> str:
@@ -279,8 +284,8 @@ async def stop_engine(app: BootcartApp) -> bool:
 
 
 async def leave(app: BootcartApp, *, ask: bool) -> None:
-    """Leave the interface; asks only when services would stop."""
-    if not ask:
+    """Leave the interface; asks only when services would stop, which one that only looks cannot do."""
+    if not ask or app.read_only:
         if app.session.link is not Link.CONNECTING:
             app.farewell = f"The engine goes on at {app.session.endpoint}; bootcart attaches again."
         app.exit(0)

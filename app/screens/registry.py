@@ -308,6 +308,15 @@ ACTIONS: tuple[Action, ...] = (
 )
 """Everything, in the order help shows it."""
 
+CHANGING = frozenset(
+    {
+        "assign", "reboot", "edit_machine", "forget", "new_subnet", "edit_subnet", "delete_subnet", "wizard", "reserve",
+        "forget_lease", "new_reservation", "edit_reservation", "delete_reservation", "restart", "stop_engine", "probe",
+        "subnet_from", "edit_pref", "reset_pref", "undo_this", "undo", "redo", "hold",
+    }
+)  # fmt: skip
+"""Actions that change something: they are refused under `--read-only`."""
+
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 
 KEY_WORDS = {

@@ -39,7 +39,12 @@ def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = N
     def connect() -> Client:
         from app.client.http import HttpClient
 
-        return HttpClient(endpoint)
+        client = HttpClient(endpoint)
+        if not options.read_only:
+            return client
+        from app.client.readonly import read_only
+
+        return read_only(client)
 
     plan = environment.get("BOOTCART_HOST_PLAN")
     app = BootcartApp(
@@ -48,6 +53,7 @@ def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = N
         host_plan=Path(plan) if plan else None,
         host_result=Path(environment["BOOTCART_HOST_RESULT"]) if environment.get("BOOTCART_HOST_RESULT") else None,
         started_engine=environment.get("BOOTCART_ENGINE_STARTED") == "1",
+        read_only=options.read_only,
     )
     code = app.run(mouse=profile.mouse)
     if app.farewell:
@@ -59,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bootcart", description="the full-screen interface")
     parser.add_argument("--endpoint", default="", help="where the engine is; none: the local socket")
     parser.add_argument("--data-dir", default="", help="the data directory of the engine to attach to")
+    parser.add_argument("--read-only", action="store_true", help="look, and change nothing")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--console", dest="console", action="store_true", default=None, help="draw as on a console")
     which.add_argument("--no-console", dest="console", action="store_false", help="draw as on a capable terminal")

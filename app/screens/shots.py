@@ -59,16 +59,39 @@ def dump_svg(app: BootcartApp) -> Path:
     return _write("svg", app.export_screenshot(title="Bootcart"))
 
 
+FARTHEST = "\x1b7\x1b[999;999H\x1b[6n\x1b8"
+"""Save the cursor, send it to the last cell, ask where it is (DSR 6, ECMA-48 8.3.35), put it back."""
+LARGEST = 1000
+"""Columns and rows no terminal has: an answer beyond is none."""
+
+
+def unsized() -> bool:
+    """The system does not know how large the terminal is, as on a serial line."""
+    try:
+        return 0 in os.get_terminal_size(1)
+    except OSError:
+        return False
+
+
 def remeasure(app: BootcartApp) -> None:
-    """Ask the system for the size again (a serial line tells no change), then paint everything."""
-    if not app.is_headless:
+    """Ask the system for the size again, and the terminal itself, which alone knows it on a serial line; paint all."""
+    if not app.is_headless and app._driver is not None:  # noqa: SLF001 - Textual has no way of its own to ask
+        app._driver.write(FARTHEST)  # noqa: SLF001
+        app._driver.flush()  # noqa: SLF001
         try:
             width, height = os.get_terminal_size(1)
         except OSError:
             width, height = 0, 0
-        size = Size(width, height)
-        if width and height and size != app.size:
-            app.post_message(events.Resize(size, size))
+        if width and height and measured(app, width, height):
             return
     app.refresh(layout=True)
     app.screen.refresh(layout=True)
+
+
+def measured(app: BootcartApp, width: int, height: int) -> bool:
+    """The terminal is this large; true where that was not known, and all is drawn at the new size."""
+    size = Size(width, height)
+    if size == app.size or not (1 < width <= LARGEST and 1 < height <= LARGEST):
+        return False
+    app.post_message(events.Resize(size, size))
+    return True

@@ -16,6 +16,7 @@ from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_fro
 from textual.pilot import Pilot
 from textual.widget import Widget
 
+from app.client.readonly import read_only as watching
 from app.screens.app import BootcartApp
 from app.screens.areas.area import Area
 from app.screens.profile import ConsoleProfile
@@ -131,16 +132,18 @@ async def opened(
     wizard: bool = True,
     host_plan: Path | None = None,
     started_engine: bool = False,
+    read_only: bool = False,
     heartbeat: float = 0.2,
 ) -> AsyncIterator[Stage]:
     """Open the interface; with `attached` after it has shown what the engine has."""
     engine = client or FakeClient()
     app = BootcartApp(
-        lambda: engine,
+        lambda: watching(engine) if read_only else engine,
         profile,
         wizard=wizard,
         host_plan=host_plan,
         started_engine=started_engine,
+        read_only=read_only,
         heartbeat=heartbeat,
     )
     async with app.run_test(size=size) as pilot:

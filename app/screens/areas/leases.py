@@ -91,7 +91,7 @@ class LeasesArea(ListArea):
         if not targets:
             self.app.say("the address is kept for this machine already: 4 shows the reservations")
             return
-        await operations.each(self.app, targets, lambda one: str(one.address), keep, "reserved (z undoes it)")
+        await operations.each(self.app, targets, lambda one: str(one.address), keep, "reserved", "  (z undoes it)")
         await self.reload()
 
     async def do_assign(self) -> None:
