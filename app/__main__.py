@@ -11,6 +11,7 @@ bootcart                    the full-screen interface: attaches to the running e
 bootcart serve              the engine, in the foreground
 bootcart attach [ENDPOINT]  the interface against an engine elsewhere
 bootcart lab [VERB]         virtual machines on this host that boot from a real engine: run up down list reset console
+bootcart fetch [BOOTENV…]   files that boot environments take from Debian packages
 bootcart NOUN VERB [KEY]    machines subnets reservations leases interfaces bootenvs events prefs services commands
 bootcart stop               ask the engine to stop
 bootcart completion SHELL   bash, zsh or fish
@@ -64,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from app.lab import main as lab
 
         return lab(argv[1:], open_tui=_open_lab_interface)
+    if first == "fetch":
+        from app.fetch import main as fetch
+
+        return fetch(argv[1:])
     if first == "attach":
         rest = argv[1:]
         return _interface(["--endpoint", *rest] if rest and not rest[0].startswith("-") else rest)

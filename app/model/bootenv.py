@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from app.model.fields import Model, Name
 
@@ -29,11 +30,45 @@ class BootTemplate(Model):
     content_type: str = "text/plain"
 
 
+FirmwareKind = Literal["bios", "uefi"]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
+
+
+def _inside(text: str) -> str:
+    if len(text) > 255 or not text.isprintable() or any(part in ("", ".", "..") for part in text.split("/")):
+        raise ValueError(f"{text!r} is no path inside a package: relative, without empty parts, . and ..")
+    return text
+
+
+class PackageFiles(Model):
+    """Files that a Debian package brings; `bootcart fetch` puts them where the virtual tree finds them."""
+
+    package: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]{1,99}$", description="for example `memtest86+`")
+    suite: str = Field(pattern=r"^[a-z][a-z0-9-]{1,39}$", description="Debian release, for example `trixie`")
+    files: dict[FileName, Annotated[str, AfterValidator(_inside)]] = Field(
+        min_length=1, description="name below `bootenvs/<bootenv>/<architecture>/` to path in the package, no / before"
+    )
+
+
 class BootFiles(Model):
     """Kernel and initrds for one architecture, as paths in the virtual tree."""
 
     kernel: str
+    kernels: dict[FirmwareKind, str] = Field(
+        default_factory=dict[FirmwareKind, str], description="the kernel for one firmware, where it is another"
+    )
     initrds: tuple[str, ...] = ()
+    packages: tuple[PackageFiles, ...] = Field(default=(), description="where the files come from")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file it needs, each once."""
+        return tuple(dict.fromkeys((self.kernel, *self.kernels.values(), *self.initrds)))
+
+
+def packaged_folder(bootenv: str, architecture: str) -> str:
+    """Where in the virtual tree the files lie that packages bring for a boot environment."""
+    return f"bootenvs/{bootenv}/{architecture}"
 
 
 class BootEnv(Model):
@@ -46,6 +81,7 @@ class BootEnv(Model):
     architectures: dict[str, BootFiles] = Field(default_factory=dict, description="keyed by amd64, arm64, …")
     arguments: str = Field(default="", description="kernel command line, a template")
     templates: tuple[BootTemplate, ...] = ()
+    installs: bool = Field(default=False, description="an installer that reads an answer file and reports how it goes")
     unknown_only: bool = Field(default=False, description="may be the unknown-bootenv, never assigned")
     destructive: bool = Field(default=False, description="writes to the machine's disks")
     memory_mib: int = Field(default=0, description="least memory it boots with")

@@ -126,7 +126,7 @@ def role_of(path: str, environments: Iterable[BootEnv] = ()) -> Role:
     """What a file is: as a boot environment lists it, else as its name says."""
     for environment in environments:
         for files in environment.architectures.values():
-            if path == files.kernel:
+            if path == files.kernel or path in files.kernels.values():
                 return Role.KERNEL
             if path in files.initrds:
                 return Role.INITRD

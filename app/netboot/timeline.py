@@ -73,6 +73,8 @@ class _Boot:
     """The same as the code of the decision."""
     bootenv: str = ""
     boots: str = ""
+    loads: str = ""
+    """What its script loads: `kernel`, or `kernel initrd`; empty where the event does not say."""
     retries: int = 0
     last_dhcp: float = 0.0
 
@@ -180,6 +182,7 @@ def _transfer(boot: _Boot, event: Event, role: str) -> None:
     if role == "script":
         boot.bootenv = str(data.get("bootenv") or boot.bootenv)
         boot.boots = str(data.get("boots") or boot.boots)
+        boot.loads = str(data.get("loads") or boot.loads)
 
 
 def _agent(boot: _Boot, event: Event) -> None:
@@ -196,7 +199,8 @@ def _agent(boot: _Boot, event: Event) -> None:
 def boots(events: Sequence[Event]) -> tuple[tuple[Event, ...], ...]:
     """The events of each boot, oldest first; what came before the first DISCOVER is of none."""
     begins = [index for index, _ in _boots(events)]
-    return tuple(tuple(events[begin:end]) for begin, end in zip(begins, [*begins[1:], len(events)], strict=True))
+    ends = [*begins[1:], len(events)][: len(begins)]
+    return tuple(tuple(events[begin:end]) for begin, end in zip(begins, ends, strict=True))
 
 
 def _boots(events: Sequence[Event]) -> list[tuple[int, _Boot]]:
@@ -240,7 +244,7 @@ def _expected(boot: _Boot) -> tuple[list[str], set[str]]:
     names = [*_ADDRESS_HOPS, "loader", "ipxe", "script"]
     if boot.boots in ("local", "ignore"):
         return [*names, "local"], skipped
-    names += ["kernel", "initrd"]
+    names += ["kernel"] if boot.loads == "kernel" else ["kernel", "initrd"]
     if boot.bootenv in ("", "discovery"):
         names += ["agent", "inventory"]
     return names, skipped

@@ -41,10 +41,10 @@ def _listed(root: Path, folder: str) -> list[str]:
 
 
 class Files:
-    """The real files of the virtual tree: boot loaders at its top, `discovery/`, then the operator's own trees."""
+    """The real files of the virtual tree: loaders at its top, `discovery/`, `bootenvs/`, then the operator's own."""
 
     def __init__(self, artefacts: Path, file_roots: Sequence[Path] = ()) -> None:
-        """`artefacts` holds `loaders/` and `discovery/`; `file_roots` are searched in order."""
+        """`artefacts` holds `loaders/`, `discovery/` and `bootenvs/`; `file_roots` are searched in order."""
         self._loaders = artefacts / "loaders"
         self._artefacts = artefacts
         self._roots = tuple(file_roots)
@@ -57,7 +57,8 @@ class Files:
         if name != MANIFEST:
             if not folder and (found := beneath(self._loaders, name)) is not None:
                 return found
-            if folder.startswith("discovery/") and (found := beneath(self._artefacts, path)) is not None:
+            ours = folder.startswith(("discovery/", "bootenvs/"))
+            if ours and (found := beneath(self._artefacts, path)) is not None:
                 return found
         return next((found for root in self._roots if (found := beneath(root, path)) is not None), None)
 

@@ -210,6 +210,9 @@ class BootFs:
             # Not the script of its boot: that hop has failed.
             return _text(request.path, found.text, Role.FILE)
         facts = {"bootenv": found.bootenv.name, "boots": found.bootenv.kind.value}
+        if found.bootenv.architectures:
+            initrds = any(files.initrds for files in found.bootenv.architectures.values())
+            facts["loads"] = "kernel initrd" if initrds else "kernel"
         return _text(request.path, found.text, Role.SCRIPT, facts)
 
     def _token(self, mac: str, address: IPv4Address, machine: Machine) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +10,7 @@ from typing import Any, cast
 import yaml
 from pydantic import ValidationError
 
-from app.model.bootenv import BootEnv, BootKind
+from app.model.bootenv import BootEnv, BootFiles, BootKind, packaged_folder
 from app.netboot.render import RenderError, parse
 
 DEFINITION = "bootenv.yaml"
@@ -70,8 +70,39 @@ def read(folder: Path) -> Loaded:
     faults: list[str] = []
     if bootenv.name != folder.name:
         faults.append(f"{DEFINITION}: name is {bootenv.name}, the folder's is {folder.name}; make them the same")
+    for arch, files in bootenv.architectures.items():
+        faults += _unbrought(bootenv.name, arch, files)
     templates = _templates(folder, bootenv, faults)
     return _with(bootenv, faults, templates)
+
+
+def _unbrought(name: str, arch: str, files: BootFiles) -> list[str]:
+    """Paths where packages put their files and none of its packages brings this one, and files that two bring."""
+    folder = packaged_folder(name, arch)
+    brought = [f"{folder}/{file}" for package in files.packages for file in package.files]
+    faults = [
+        f"{arch}: {path} is brought by none of its packages; name it under `files` of one"
+        for path in files.paths
+        if path.startswith("bootenvs/") and path not in brought
+    ]
+    twice = sorted({path for path in brought if brought.count(path) > 1})
+    return faults + [f"{arch}: two packages bring {path}" for path in twice]
+
+
+def _missing(name: str, arch: str, files: BootFiles, paths: Sequence[str]) -> list[str]:
+    """What is not there, in words; of what packages bring, how to get it."""
+    faults: list[str] = []
+    folder = packaged_folder(name, arch)
+    left = list(paths)
+    for package in files.packages:
+        absent = [file for file in package.files if f"{folder}/{file}" in left]
+        left = [path for path in left if path not in {f"{folder}/{file}" for file in absent}]
+        if absent:
+            faults.append(
+                f"{arch}: {' and '.join(absent)} of Debian's package {package.package} not there yet; "
+                f"bring them with: sudo bootcart fetch {name}"
+            )
+    return faults + [f"{arch}: {path} is not there" for path in left]
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -118,15 +149,13 @@ def usable(loaded: Loaded, there: Callable[[str], bool]) -> Loaded:
     `there` tells whether a path of the virtual tree names a file.
     """
     bootenv = loaded.bootenv
-    missing = {
-        arch: [path for path in (files.kernel, *files.initrds) if not there(path)]
-        for arch, files in bootenv.architectures.items()
-    }
+    missing = {arch: [path for path in files.paths if not there(path)] for arch, files in bootenv.architectures.items()}
     whole = {arch: files for arch, files in bootenv.architectures.items() if not missing[arch]}
     if whole:
         return Loaded(bootenv.model_copy(update={"architectures": whole}), loaded.templates)
     faults = [*bootenv.errors]
-    faults += [f"{arch}: {path} is not there" for arch, paths in missing.items() for path in paths]
+    for arch, paths in missing.items():
+        faults += _missing(bootenv.name, arch, bootenv.architectures[arch], paths)
     if bootenv.kind is BootKind.KERNEL and not bootenv.architectures and not faults:
         faults.append("it lists no architecture")
     return _with(bootenv, faults, loaded.templates)

@@ -80,7 +80,7 @@ def test_t34_links_that_leave_the_root_are_not_followed(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "up", "b", "%2e%2e", "\\..", "~"]), max_size=8), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_v05_whatever_is_asked_the_answer_lies_in_the_root(tmp_path: Path, parts: list[str], percent: bool) -> None:
     root = tmp_path / "root"
     (root / "a").mkdir(parents=True, exist_ok=True)

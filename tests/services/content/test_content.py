@@ -82,6 +82,41 @@ BROKEN = [
 ]
 
 
+PACKAGED = """
+    name: rescue
+    architectures:
+      amd64:
+        kernel: bootenvs/rescue/amd64/linux
+        kernels: {uefi: bootenvs/rescue/amd64/linux.efi}
+        initrds: [bootenvs/rescue/amd64/initrd.gz]
+        packages:
+          - package: rescue-boot
+            suite: trixie
+            files: {linux: usr/lib/rescue/linux, linux.efi: usr/lib/rescue/linux.efi}
+          - {package: rescue-initrd, suite: trixie, files: {initrd.gz: usr/lib/rescue/initrd.gz}}
+    templates:
+      - {name: boot, path: boot.ipxe, source: boot.ipxe.j2}
+"""
+BROKEN += [
+    ("climbing", PACKAGED.replace("usr/lib/rescue/linux,", "usr/../etc/shadow,"), "is no path inside a package"),
+    ("absolute", PACKAGED.replace("usr/lib/rescue/linux,", "/boot/linux,"), "is no path inside a package"),
+    ("odd file", PACKAGED.replace("linux.efi: usr", "../x: usr"), "files.../x.[key]: String should match"),
+    ("odd package", PACKAGED.replace("rescue-boot", "--help"), "packages.0.package: String should match"),
+    ("odd suite", PACKAGED.replace("suite: trixie", "suite: 'a b'", 1), "packages.0.suite: String should match"),
+    ("odd firmware", PACKAGED.replace("uefi: boot", "coreboot: boot"), "coreboot"),
+    (
+        "unbrought",
+        PACKAGED.replace("{initrd.gz:", "{initrd.xz:"),
+        "amd64: bootenvs/rescue/amd64/initrd.gz is brought by none of its packages",
+    ),
+    (
+        "brought twice",
+        PACKAGED.replace("{initrd.gz:", "{linux: x, initrd.gz:"),
+        "amd64: two packages bring bootenvs/rescue/amd64/linux",
+    ),
+]
+
+
 @pytest.mark.parametrize(("definition", "why"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_what_is_wrong_is_told(world: World, definition: str, why: str) -> None:
     world.write(definition)
@@ -103,6 +138,19 @@ def test_errors_end_when_the_files_arrive(world: World) -> None:
     world.files.add("r/vmlinuz")
     assert world.errors() == "amd64: r/initrd.img is not there"
     world.files.add("r/initrd.img")
+    assert world.errors() == ""
+
+
+def test_files_of_packages_are_told_with_the_command_that_brings_them(world: World) -> None:
+    world.write(PACKAGED)
+    how = "not there yet; bring them with: sudo bootcart fetch rescue"
+    assert world.errors() == (
+        f"amd64: linux and linux.efi of Debian's package rescue-boot {how}; "
+        f"amd64: initrd.gz of Debian's package rescue-initrd {how}"
+    )
+    world.files |= {"bootenvs/rescue/amd64/linux", "bootenvs/rescue/amd64/initrd.gz"}
+    assert world.errors() == f"amd64: linux.efi of Debian's package rescue-boot {how}"
+    world.files.add("bootenvs/rescue/amd64/linux.efi")
     assert world.errors() == ""
 
 
@@ -150,11 +198,14 @@ async def test_the_service_sees_changes_by_itself(world: World) -> None:
 
 def test_what_is_shipped_is_usable_once_its_files_are_there() -> None:
     content = ContentService(
-        [shipped()], there=lambda path: path.startswith("discovery/amd64/"), publish=lambda _: None
+        [shipped()], there=lambda path: path.startswith(("discovery/amd64/", "bootenvs/")), publish=lambda _: None
     )
     content.load()
-    assert {each.name: (each.kind, each.errors) for each in content.bootenvs()} == {
-        "discovery": (BootKind.KERNEL, ()),
-        "ignore": (BootKind.IGNORE, ()),
-        "local": (BootKind.LOCAL, ()),
+    kinds = {
+        BootKind.LOCAL: {"local"},
+        BootKind.IGNORE: {"ignore"},
+        BootKind.KERNEL: {"discovery", "memtest86plus"},
     }
+    names = set[str]().union(*kinds.values())
+    assert {each.name: each.errors for each in content.bootenvs()} == dict.fromkeys(names, ())
+    assert all(each.name in kinds[each.kind] for each in content.bootenvs())
