@@ -21,6 +21,8 @@ from app.netboot.view import NetworkView
 
 OFFER_SECONDS = 60.0
 OFFERS_MAX = 4096
+RECLAIM_SECONDS = 10.0
+"""Age at which an offer nobody took gives way where the pool is dry: firmware takes one sooner, and asks for longer."""
 QUARANTINE_SECONDS = 24 * 3600.0
 SHORT_QUARANTINE_SECONDS = 600.0
 # Ways of finding an address that show the pool is not dry.
@@ -150,7 +152,8 @@ class LeaseTable:
         """Choose an address and set it aside for `client`.
 
         In this order: its reservation, the address it has or had, what it was offered before, what it asks for, one
-        never leased, the one unused for longest, and, for a known machine, one that a stranger was only offered.
+        never leased, the one unused for longest, and, where all are set aside, the oldest of the offers that were not
+        taken: for a known machine one of a stranger's at once, else one that is RECLAIM_SECONDS old.
         """
         self._lapse(now)
         choice = self._choose(client, subnet, view, now, hint, excluded)
@@ -204,10 +207,10 @@ class LeaseTable:
             pool.begin_lap(now, self._ended(now))
             if (choice := _take(pool, fresh, usable)) is not None:
                 return choice
-        if client.known:
-            for address in self._offers:
-                if not self.refusal(client, subnet, view, IPv4Address(address), now, excluded=excluded):
-                    return Choice(IPv4Address(address), "offered to a stranger")
+        for number, how in self._offers.yielding(client.known, now + self._offer_seconds - RECLAIM_SECONDS):
+            address = IPv4Address(number)
+            if self.refusal(client, subnet, view, address, now, excluded=excluded) in (Refusal.NONE, Refusal.OFFERED):
+                return Choice(address, how)
         return Choice(None, refusal=Refusal.EXHAUSTED)
 
     def refusal(

@@ -79,6 +79,21 @@ class Offers:
             freed.append(oldest)
         return freed
 
+    def yielding(self, known: bool, until: float) -> Iterator[tuple[int, str]]:
+        """Addresses of offers that give way to another client, oldest first, and why they do.
+
+        To a known machine a stranger's does at once; to its like, one does that expires before `until`.
+        """
+        offers = tuple(self._by_address.values())
+        if known:
+            yield from ((offer.address, "offered to a stranger") for offer in offers if not offer.known)
+        for offer in offers:
+            if offer.expires > until:
+                # They stand in the order they were made: the others are younger.
+                return
+            if offer.known == known:
+                yield offer.address, "offered and never taken"
+
     def lapse(self, now: float) -> list[int]:
         """Drop the offers whose time is over; returns their addresses."""
         freed: list[int] = []

@@ -147,6 +147,31 @@ def test_v11_a_known_machine_gets_through_a_flood() -> None:
     assert choose(table, MAC, world, known=True) == (at(101), "lease")
 
 
+def test_f14_a_flood_does_not_keep_strangers_out() -> None:
+    """The oldest offers nobody took give way, once whoever they were made to would have taken them."""
+    table, world = LeaseTable(), World(nets=[small()])
+    choose(table, MAC, world, known=True)
+    for number in range(50):
+        choose(table, stranger(number), world, now=NOW + number / 100)
+
+    assert choose(table, OTHER, world, now=NOW + 9) == (None, "pool-exhausted")
+    assert choose(table, OTHER, world, now=NOW + 10.5) == (at(101), "offered and never taken")
+    # What a known machine was offered stays, and so does what was offered just now, to whom it was offered.
+    assert choose(table, THIRD, world, now=NOW + 10.5) == (at(102), "offered and never taken")
+    assert choose(table, stranger(60), world, now=NOW + 20) == (None, "pool-exhausted")
+    client = Client(OTHER)
+    assert table.refusal(client, world.nets[0], world, at(101), NOW + 20) is Refusal.NONE
+    assert table.refusal(Client(stranger(0)), world.nets[0], world, at(101), NOW + 20) is Refusal.OFFERED
+
+
+def test_f14_known_machines_take_turns_when_strangers_have_nothing_to_give() -> None:
+    table, world = LeaseTable(), World(nets=[small(100, 100)])
+    choose(table, OTHER, world, known=True)
+
+    assert choose(table, MAC, world, now=NOW + 11) == (None, "pool-exhausted")
+    assert choose(table, MAC, world, now=NOW + 11, known=True) == (at(100), "offered and never taken")
+
+
 def test_a_known_machine_does_not_take_what_another_known_one_was_offered() -> None:
     table, world = LeaseTable(), World(nets=[small(100, 100)])
     choose(table, OTHER, world, known=True)
