@@ -19,6 +19,7 @@ from app.api.ports import EnginePort
 from app.errors import ConflictError, InvalidError, NotFoundError
 from app.model.bootenv import BootEnv
 from app.model.bootview import FIRMWARES, BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import EventDraft
 from app.model.fields import normal_mac
@@ -103,6 +104,12 @@ def machine_actions(engine: EnginePort) -> APIRouter:
         return engine.commands.set_reboot(caller.actor, key)
 
     @router.get(
+        "/{key}/diagnosis", response_model=Diagnosis, dependencies=[reading], summary="Why it does not boot"
+    )
+    def diagnosis(key: str) -> Diagnosis:
+        return engine.diagnosis(machine(key))
+
+    @router.get(
         "/{key}/timeline", response_model=Timeline, dependencies=[reading], summary="The newest boot, hop by hop"
     )
     def timeline(key: str) -> Timeline:
@@ -132,7 +139,7 @@ def machine_actions(engine: EnginePort) -> APIRouter:
     def script(key: str) -> str:
         return engine.script(machine(key))
 
-    _ = (assign, reboot, timeline, boot, script)
+    _ = (assign, reboot, diagnosis, timeline, boot, script)
     return router
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
@@ -100,6 +101,10 @@ class EnginePort(Protocol):
     async def probe(self, interface: str) -> Interface: ...
 
     def timeline(self, machine: Machine) -> Timeline: ...
+
+    def diagnosis(self, machine: Machine) -> Diagnosis:
+        """Why the machine does not boot, looked at now."""
+        ...
 
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         """What the machine would be answered and given if it booted now; changes nothing."""

@@ -73,6 +73,13 @@ NOUNS: tuple[Noun, ...] = (
                 ("bootcart machines assign node-07 debian-12 --reboot",),
             ),
             Verb("reboot", "ask the machine's agent to reboot", "rebooted", (key_argument("machines"),)),
+            Verb(
+                "diagnose",
+                "say why it does not boot: what was seen, what it means, what to do",
+                "diagnosed",
+                (key_argument("machines"),),
+                examples=("bootcart machines diagnose node-07",),
+            ),
             Verb("timeline", "show the newest boot, hop by hop", "timeline", (key_argument("machines"),)),
             Verb(
                 "boot",
@@ -92,7 +99,8 @@ NOUNS: tuple[Noun, ...] = (
             ),
             Verb("script", "show the boot script it would get now", "script", (key_argument("machines"),)),
         ),
-        columns=("name", "status.state", "address", "macs", "bootenv", "status.hop", "status.waiting_for"),
+        columns=("name", "status.state", "address", "macs", "bootenv", "status.hop", "status.waiting_for",
+                 "status.diagnosis"),
     ),
     Noun(
         "subnets",

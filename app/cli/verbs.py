@@ -158,6 +158,22 @@ async def rebooted(call: Call) -> int:
     return 0
 
 
+async def diagnosed(call: Call) -> int:
+    told = dumped(await call.client.machines.diagnosis(call.given.key))
+    if call.output.form != "text":
+        call.output.said("", told)
+        return 0
+    if not told["findings"]:
+        call.output.line(f"{shown(told['name'])}: nothing wrong is seen")
+    for finding in told["findings"]:
+        note = " (note)" if finding["severity"] == "note" else ""
+        call.output.line(f"{finding['id']} {shown(finding['seen'])}{note}")
+        call.output.line(f"    {shown(finding['means'])}")
+        command = f": {shown(finding['command'])}" if finding["command"] else ""
+        call.output.line(f"    {shown(finding['do'])}{command}")
+    return 0
+
+
 async def timeline(call: Call) -> int:
     told = dumped(await call.client.machines.timeline(call.given.key))
     if call.output.form != "text":
@@ -305,7 +321,7 @@ RUNS: dict[str, Callable[[Call], Awaitable[int]]] = {
     **{
         run.__name__: run
         for run in (
-            listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted, timeline, boot,
+            listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted, diagnosed, timeline, boot,
             script,
             rendered, probed, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
         )

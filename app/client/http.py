@@ -11,6 +11,7 @@ from app.client.wire import Wire, model_of, page_of, params_of, path_of
 from app.errors import TimedOutError, UnavailableError, UnreachableError
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.fields import Model
@@ -60,6 +61,9 @@ class _Machines(_Editable[Machine]):
 
     async def reboot(self, key: str) -> Machine:
         return await self._one("POST", path_of(self._noun, key, "reboot"))
+
+    async def diagnosis(self, key: str) -> Diagnosis:
+        return model_of(Diagnosis, await self._wire.ask("GET", path_of(self._noun, key, "diagnosis")))
 
     async def timeline(self, key: str) -> Timeline:
         return model_of(Timeline, await self._wire.ask("GET", path_of(self._noun, key, "timeline")))

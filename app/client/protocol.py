@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.machine import Machine
@@ -56,6 +57,10 @@ class Machines(Editable[Machine], Protocol):
         ...
 
     async def reboot(self, key: str) -> Machine: ...
+
+    async def diagnosis(self, key: str) -> Diagnosis:
+        """Why the machine does not boot, looked at now."""
+        ...
 
     async def timeline(self, key: str) -> Timeline: ...
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from app.clock import Clock, SystemClock
 from app.config import Settings
+from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
 from app.engine.notify import notify
 from app.engine.port import Operations
@@ -20,6 +21,7 @@ from app.engine.watch import Watch, watchdog_seconds
 from app.model.event import EventDraft, Level
 from app.model.subnet import Lease
 from app.netboot.exchange import Policy
+from app.netboot.login import password
 from app.netboot.timeline import timeline
 from app.netboot.token import mint
 from app.netboot.words import plain
@@ -29,6 +31,7 @@ from app.services.boothttp.service import BootHttpService
 from app.services.commands.layer import Change, CommandLayer
 from app.services.content.service import ContentService, shipped
 from app.services.dhcp import DhcpService, ProxyDhcpService
+from app.services.machines.diagnosis import Diagnoses
 from app.services.machines.registrar import Registrar
 from app.services.machines.roster import Roster
 from app.services.registry import LoopThread, Registry, Runnable
@@ -93,6 +96,7 @@ class Engine:
         roster.replay()
         store.events.observe(roster.observe)
         layer.roster = roster
+        roster.password_of = partial(password, key)
         registrar = Registrar(layer, store.directory, roster, emit, clock)
         files = Files(settings.artefacts, settings.file_root)
         content = ContentService((shipped(),), there=files.there, publish=store.directory.set_bootenvs)
@@ -145,7 +149,13 @@ class Engine:
 
         watch = _watched(registry, boot, store, (dhcp, proxy), (tftp, http))
 
+        scene = Scene(settings, store.directory, segments, registry, clock)
+        diagnoses = Diagnoses(roster, scene.judge, emit, clock)
+        roster.problem_of = diagnoses.problem
+        store.events.observe(diagnoses.observe)
+
         def changed(change: Change) -> None:
+            diagnoses.changed()
             if change.noun == "subnets":
                 segments.subnets_changed()
             elif isinstance(change.before, Lease) and change.after is None:
@@ -156,16 +166,19 @@ class Engine:
         layer.listen(changed)
         foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
         operations = Operations(
-            settings, store, layer, segments, registry, tree, roster, foresight, self._stop_soon(), clock
+            settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, self._stop_soon(), clock
         )
         try:
-            # Machines first: what an operator needs is imported after DHCP answers.
-            for name in ("interfaces", "content", "dhcp", "proxydhcp", "probe", "router", "tftp", "http"):
+            # Machines first: what an operator needs is imported after DHCP answers. Before all of it the segments are
+            # asked for other servers: that takes its time, in which the rest starts.
+            for name in ("interfaces", "probe", "content", "dhcp", "proxydhcp", "router", "tftp", "http"):
                 # A turn of the loop brings the wish to stop that came meanwhile.
                 await asyncio.sleep(0)
                 if name not in settings.disable and not self._stopping.is_set():
                     await registry.start(name)
-            segments.start()
+                if name == "probe":
+                    segments.start()
+            diagnoses.start(store.events.tail())
             watching = asyncio.create_task(watch.run(), name="watch")
             for name in segments.absent():
                 say(f"bootcart: there is no interface {name}; it is served once it appears")
@@ -178,6 +191,7 @@ class Engine:
             notify("STOPPING=1")
             await segments.stop()
             await registry.stop_all()
+            await asyncio.to_thread(diagnoses.stop)
             boot.stop()
             await asyncio.to_thread(registrar.flush)
 

@@ -13,6 +13,7 @@ from app.config import Settings
 from app.engine.segments import Segments
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import EventDraft
 from app.model.fields import Model
@@ -41,6 +42,12 @@ class DryRuns(Protocol):
     """Tells what a machine would get if it booted now."""
 
     def view(self, machine: Machine, architecture: str = "", interface: str = "") -> BootView: ...
+
+
+class Diagnoser(Protocol):
+    """Knows why a machine does not boot."""
+
+    def diagnosis(self, machine: Machine) -> Diagnosis: ...
 
 
 class HeldSubnets:
@@ -97,6 +104,7 @@ class Operations:
         preview: Preview,
         timelines: Timelines,
         dry_runs: DryRuns,
+        diagnoses: Diagnoser,
         stop: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -108,6 +116,7 @@ class Operations:
         self._preview = preview
         self._timelines = timelines
         self._dry_runs = dry_runs
+        self._diagnoses = diagnoses
         self._stop = stop
         self._clock = clock
         self._started = clock.now()
@@ -151,6 +160,9 @@ class Operations:
 
     def timeline(self, machine: Machine) -> Timeline:
         return self._timelines.timeline(machine)
+
+    def diagnosis(self, machine: Machine) -> Diagnosis:
+        return self._diagnoses.diagnosis(machine)
 
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         return self._dry_runs.view(machine, architecture, interface)

@@ -53,13 +53,13 @@ EVENT_KINDS: dict[str, str] = {
     "service.failed": "service, reason, hint, owner",
     "service.stopped": "service",
     "interface.changed": "name, what",
-    "dhcp.discover": "xid, secs, stage, arch, arch_name, firmware, vendor_class, user_class, hostname, "
-    "requested, relay",
+    "dhcp.discover": "xid, stage, arch, arch_name, firmware, vendor_class, user_class, hostname, "
+    "requested, relay, secs, guid",
     "dhcp.offer": "xid, stage, address, subnet, bootfile, next_server, why, reason, bootenv",
-    "dhcp.request": "xid, stage, state, requested, server",
+    "dhcp.request": "xid, stage, state, requested, server, ours",
     "dhcp.ack": "as dhcp.offer, and lease_time, state, path",
     "dhcp.nak": "xid, stage, why",
-    "dhcp.silent": "xid, stage, reason, why",
+    "dhcp.silent": "xid, stage, reason, why, subnet",
     "dhcp.inform": "xid, stage, address",
     "dhcp.release": "xid, stage, address",
     "dhcp.decline": "xid, stage, address",
@@ -73,21 +73,24 @@ EVENT_KINDS: dict[str, str] = {
     "tftp.started": "file, size, blksize, role",
     "tftp.sent": "file, bytes, seconds, blksize, windowsize, role",
     "tftp.aborted": "file, code, text, probe",
-    "tftp.failed": "file, bytes, why",
-    "tftp.missing": "file",
+    "tftp.failed": "file, bytes, size, blksize, why, role",
+    "tftp.missing": "file, asked, like",
     "tftp.refused": "file, why",
     "http.started": "path, size, role",
-    "http.sent": "path, bytes, seconds, status, role, bootenv, boots",
+    "http.sent": "path, bytes, seconds, status, role, bootenv, boots, loads",
     "http.aborted": "path, bytes, size, role",
     "http.failed": "path, why, role",
-    "http.missing": "path",
-    "http.refused": "path, why, status",
+    "http.missing": "path, like",
+    "http.refused": "path, why, status, role, reason",
     "render.failed": "bootenv, template, line, why",
     "agent.started": "boot",
     "agent.registered": "new",
     "agent.inventory": "summary",
     "agent.failed": "step, output",
     "agent.rebooting": "",
+    "agent.conflict": "why, hint",
+    "diagnosis.found": "rule, severity, seen, means, do, command, since, events",
+    "diagnosis.cleared": "rule, seconds",
     "machine.seen": "",
     "machine.assigned": "bootenv",
     "audit.create": "noun, key",
@@ -100,5 +103,5 @@ EVENT_KINDS: dict[str, str] = {
 """Every kind and the keys of its `data`.
 
 `stage` is rom, ipxe or os; `role` is loader, script, kernel, initrd or file; `boots`, with a script, is the BootKind it
-leads to; `reason` is the code of a decision that gives no boot file.
+leads to, and `loads` what it fetches next; `reason` is the code of a decision that gives no boot file.
 """

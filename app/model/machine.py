@@ -61,6 +61,15 @@ class MachineStatus(Model):
     since: Epoch = Field(default=0.0, description="when the state, or the wait, began")
     seen: Epoch = Field(default=0.0, description="newest event of the machine")
     reason: str = Field(default="", description="why it failed or is held, in one line")
+    diagnosis: str = Field(default="", description="the foremost problem found: the rule and a few words; else empty")
+
+
+class Access(Model):
+    """How an operator gets into the discovery system that a machine runs, or last ran."""
+
+    issued: Epoch = Field(description="when it registered; each time it gets a new password")
+    password: str = Field(default="", description="root's on its consoles; in the answer for this one machine alone")
+    host_key: str = Field(default="", description="fingerprint to verify ssh by; empty: it answers no ssh")
 
 
 class Machine(Model):
@@ -84,6 +93,7 @@ class Machine(Model):
     created: Epoch = 0.0
     heartbeat: Epoch = Field(default=0.0, description="when its agent was last heard")
     reboot_wanted: bool = Field(default=False, description="its agent is told to reboot at its next heartbeat")
+    access: Access | None = Field(default=None, description="logging in to its discovery system")
     status: MachineStatus | None = None
 
 

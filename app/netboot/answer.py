@@ -93,7 +93,7 @@ def _closed(exchange: Exchange, subnet: Subnet) -> Answer | None:
     if not subnet.enabled:
         return exchange.silence("disabled", f"subnet {subnet.name} is disabled")
     if subnet.hold:
-        return exchange.silence("held", f"subnet {subnet.name} is held: {plain(subnet.hold)}")
+        return exchange.silence("subnet-held", f"subnet {subnet.name} is held: {plain(subnet.hold)}")
     if exchange.policy.ceiling == "off" or subnet.mode is SubnetMode.OFF:
         return exchange.silence("off", f"DHCP is off on subnet {subnet.name}")
     if exchange.policy.ceiling == "proxy" and subnet.mode is SubnetMode.UNMANAGED:
@@ -116,6 +116,7 @@ def _discovered(exchange: Exchange) -> None:
         requested=str(asked) if asked is not None else "",
         relay=str(request.giaddr) if not request.giaddr.is_unspecified else "",
         secs=request.secs,
+        guid=firmware.guid,
     )
 
 

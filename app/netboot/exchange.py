@@ -144,5 +144,6 @@ class Exchange:
         """No reply; `told`: an event says so, of this level where the client boots."""
         if told:
             level = level if self.firmware.boots else Level.DEBUG
-            self.emit("dhcp.silent", f"no answer: {why}", level=level, reason=reason, why=why)
+            name = self.subnet.name if self.subnet is not None else ""
+            self.emit("dhcp.silent", f"no answer: {why}", level=level, reason=reason, why=why, subnet=name)
         return Answer(reason, why, events=tuple(self.events))

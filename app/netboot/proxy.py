@@ -100,7 +100,7 @@ def answer_boot(exchange: Exchange) -> Answer:
     if subnet is None or reason:
         return exchange.silence(reason, why)
     if exchange.policy.ceiling == "off" or subnet.hold or not subnet.enabled or subnet.mode is SubnetMode.OFF:
-        return exchange.silence("held" if subnet.hold else "off", f"subnet {subnet.name} is not answered now")
+        return exchange.silence("subnet-held" if subnet.hold else "off", f"subnet {subnet.name} is not answered now")
     found = _decide(exchange, subnet, proxy=True)
     if not found.bootfile:
         return exchange.silence(found.reason.value, found.why, level=Level.INFO)

@@ -75,6 +75,7 @@ def requested(exchange: Exchange) -> None:
         state=state.value,
         requested=str(address or ""),
         server=str(server or ""),
+        ours=server is None or is_ours(exchange, server),
     )
 
 

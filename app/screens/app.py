@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
@@ -18,12 +19,12 @@ from app.screens.glyphs import GlyphFilter
 from app.screens.keyboard import OrderedKeys
 from app.screens.modes import CLASSES, MODES
 from app.screens.profile import ConsoleProfile
-from app.screens.registry import ACTIONS, AREAS, CHANGING, Action
+from app.screens.registry import ACTIONS, AREAS, CHANGING, Action, here
 from app.screens.session import Link, Session
-from app.screens.status import chips
+from app.screens.status import chips, link
 from app.screens.telling import TellingApp
 from app.screens.theme import CONSOLE, FULL
-from app.screens.widgets.bars import Chip
+from app.screens.widgets.bars import Chip, Crumbs, KeyBar
 
 if TYPE_CHECKING:
     from app.client.protocol import Client
@@ -106,13 +107,20 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
 
     # Life
 
+    def compose(self) -> ComposeResult:
+        """What is painted first: where we are and the keys, without anything that takes long to import."""
+        crumbs, keys = Crumbs(), KeyBar()
+        crumbs.chips([Chip(" machines", "key")], [link(self.session, wide=False)])
+        keys.offer(here("machines"))
+        yield crumbs
+        yield keys
+
     def on_mount(self) -> None:
-        """The skeleton first; the client after the first paint."""
+        """The skeleton first; the area and the client after the first paint."""
         from app.screens.widgets.scrollbar import PlainScrollBar
 
         ScrollBar.renderer = PlainScrollBar
         self.set_class(self.profile.console, "-console")
-        self.switch_mode("machines")
         self.set_interval(FRAME, self._publish)
         self.set_interval(1, self._second)
         self.call_after_refresh(self._start)
@@ -122,6 +130,7 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
 
         if not self.is_headless and unsized():
             self.do_redraw()
+        self.switch_mode("machines")
         if self.host_result is not None:
             from app.screens.wizard.outcome import tell
 
@@ -157,6 +166,9 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
 
     def _changed(self, nouns: set[str]) -> None:
         self._pending |= nouns
+        if "all" in nouns:
+            # The first rows are waited for; what changes later comes at the pace of the screen.
+            self.call_later(self._publish)
 
     def look_again(self) -> None:
         """Something was done from here: all that is shown may have changed, whether or not an event says so."""

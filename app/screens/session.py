@@ -10,7 +10,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from app.errors import NotFoundError, UnreachableError
-from app.model.query import Query
 
 if TYPE_CHECKING:
     from app.client.protocol import Client, Readable
@@ -46,6 +45,7 @@ NOUNS_OF = {
     "http": {"machines"},
     "agent": {"machines"},
     "machine": {"machines"},
+    "diagnosis": {"machines"},
     "render": {"machines", "bootenvs"},
     "service": {"services"},
     "engine": {"services"},
@@ -132,6 +132,8 @@ class Session:
             # Importing the client takes a third of a second; the screen must not wait for it.
             self._client = await asyncio.to_thread(self._connect)
         await self.beat()
+        from app.model.query import Query
+
         newest = await self.client.events.list(Query(sort="-id", limit=300))
         for event in sorted(newest.items, key=lambda one: one.id):
             self._take(event, fresh=False)
@@ -242,6 +244,8 @@ class Session:
 
 async def everything(noun: Readable[Any]) -> tuple[Any, ...]:
     """All objects of a noun, page by page."""
+    from app.model.query import Query
+
     items: list[Any] = []
     while True:
         page = await noun.list(Query(limit=PAGE, offset=len(items)))

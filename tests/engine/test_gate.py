@@ -64,7 +64,7 @@ def test_beside_another_server(lan: netns.Segment, artefacts: Path, tmp_path: Pa
             firmware.say("discover", new=True)
             assert firmware.hear().source == OTHER
             silent = engine.event("dhcp.silent", mac=mac)
-            assert (silent.data["reason"], HEARD in silent.message) == ("held", True)
+            assert (silent.data["reason"], HEARD in silent.message) == ("subnet-held", True)
             assert [reply.source for reply in firmware.waiting() if reply.source != OTHER] == []
 
         # Proxy mode: boot information from us, addresses from the other.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from app.errors import InvalidError
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
@@ -168,6 +169,9 @@ class FakeEngine:
 
     async def probe(self, interface: str) -> Interface:
         return await self.world.interfaces.probe(interface)
+
+    def diagnosis(self, machine: Machine) -> Diagnosis:
+        return done(self.world.machines.diagnosis(str(machine.id)))
 
     def timeline(self, machine: Machine) -> Timeline:
         return done(self.world.machines.timeline(str(machine.id)))

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from app.model.bootenv import BootEnv, BootFiles, BootKind, BootTemplate
+from app.model.diagnosis import Diagnosis, Finding
 from app.model.engine import ForeignServer, Interface, Service, ServiceState
 from app.model.event import EventDraft, Level
 from app.model.inventory import Cpu, Disk, Inventory, Memory, Nic, System
@@ -95,7 +96,7 @@ def inventory(number: int, firmware: str = "uefi") -> Inventory:
 
 def _machine(number: int, name: str, state: MachineState, **fields: Any) -> Machine:
     status: dict[str, Any] = {"since": NOW - 60 * number, "seen": NOW - 5 * number}
-    status.update({key: fields.pop(key) for key in ("hop", "waiting_for", "reason") if key in fields})
+    status.update({key: fields.pop(key) for key in ("hop", "waiting_for", "reason", "diagnosis") if key in fields})
     shown = {
         "architecture": "amd64",
         "firmware": "uefi",
@@ -137,6 +138,7 @@ def machines() -> list[Machine]:
             bootenv="debian-12",
             hop="kernel",
             reason="kernel: file not found: /debian-12/amd64/vmlinuz",
+            diagnosis="D18 debian-12/amd64/vmlinuz is missing",
         ),
         _machine(
             9,
@@ -446,6 +448,23 @@ def events() -> list[EventDraft]:
         )
     )
     return drafts
+
+
+def diagnosis(machine: Machine) -> Diagnosis:
+    """What is found about a machine: something where its row says so."""
+    status = machine.status or MachineStatus()
+    rule, _, brief = status.diagnosis.partition(" ")
+    found = Finding(
+        id=rule,
+        brief=brief,
+        seen="debian-12: debian-12/amd64/vmlinuz is missing",
+        means="the files of debian-12 are not all in the boot tree",
+        do="bring the missing file; the machine asks again by itself",
+        action="bootenvs",
+        command="bootcart bootenvs list",
+        since=NOW - 12,
+    )
+    return Diagnosis(machine=machine.id, name=machine.name, at=NOW, findings=(found,) if rule else ())
 
 
 def timeline(machine: Machine) -> Timeline:

@@ -441,7 +441,7 @@ def test_c06_c07_inform() -> None:
 CLOSED: list[tuple[str, World, Policy, str]] = [
     ("hold switch", World(hold=True), Policy(), "holding"),
     ("disabled", World(nets=[subnet(enabled=False)]), Policy(), "disabled"),
-    ("held", World(nets=[subnet(hold="10.7.0.2 answers too")]), Policy(), "held"),
+    ("held", World(nets=[subnet(hold="10.7.0.2 answers too")]), Policy(), "subnet-held"),
     ("off", World(nets=[subnet(mode=SubnetMode.OFF)]), Policy(), "off"),
     ("ceiling off", World(), Policy(ceiling="off"), "off"),
     ("addresses only in a proxy run", World(nets=[subnet(mode=SubnetMode.UNMANAGED)]), Policy(ceiling="proxy"), "off"),

@@ -172,6 +172,7 @@ def test_events_of_a_boot() -> None:
         "hostname": "node.[2J",
         "requested": "",
         "relay": "",
+        "guid": "04030201-0605-0807-090a-0b0c0d0e0f10",
     }
     assert ack == {
         "xid": "11223344",

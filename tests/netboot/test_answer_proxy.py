@@ -201,7 +201,7 @@ def test_boot_requests_without_an_answer(name: str, packet: DhcpPacket, arrival:
     ("name", "world", "policy", "reason"),
     [
         ("hold switch", World(hold=True), Policy(), "holding"),
-        ("held", World(nets=[subnet(hold="checking")]), Policy(), "held"),
+        ("held", World(nets=[subnet(hold="checking")]), Policy(), "subnet-held"),
         ("off", World(nets=[subnet(mode=SubnetMode.OFF)]), Policy(), "off"),
         ("ceiling", World(), Policy(ceiling="off"), "off"),
     ],

@@ -166,7 +166,7 @@ def test_the_state_that_is_compared_would_show_an_offer() -> None:
     [
         ({"nets": []}, "no-subnet", "no subnet is defined for interface eth0"),
         ({"hold": True}, "holding", "the engine is on hold and answers no one"),
-        ({"nets": [subnet(hold="another DHCP server answers")]}, "held", "subnet rack7 is held"),
+        ({"nets": [subnet(hold="another DHCP server answers")]}, "subnet-held", "subnet rack7 is held"),
         ({"nets": [subnet(mode=SubnetMode.OFF)]}, "off", "DHCP is off on subnet rack7"),
         ({"nets": [subnet(ranges=())]}, "pool-exhausted", "subnet rack7 has no range"),
         ({"machines": [machine(bootenv="local")]}, "local", "boot its own disk: local is assigned to node-07"),

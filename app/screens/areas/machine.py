@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.widget import Widget
 
 from app.errors import BootcartError
+from app.model.diagnosis import Diagnosis
 from app.model.event import Event
 from app.model.machine import STATE_GLYPHS, Machine
 from app.model.query import Query
@@ -16,6 +17,7 @@ from app.screens import operations
 from app.screens.areas.area import Area, bindings
 from app.screens.areas.machine_pages import bootenv_lines, history_lines, inventory_lines, timeline_lines
 from app.screens.areas.machines import STYLE_OF, state_of
+from app.screens.diagnosis import diagnosis_lines, fix
 from app.screens.dialogs.form import Field, Form, Values
 from app.screens.registry import Action
 from app.screens.widgets.bars import Bar
@@ -52,12 +54,13 @@ class MachineScreen(Area):
     nouns = frozenset({"machines", "commands", "bootenvs"})
     BINDINGS = bindings("machine")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, tab: str = "timeline") -> None:
         super().__init__()
         self.key = key
-        self.tab = "timeline"
+        self.tab = tab
         self.machine: Machine | None = None
         self.timeline: Timeline | None = None
+        self.diagnosis: Diagnosis | None = None
         self.tabs = Tabs(id="tabs")
         self.summary = Bar(id="summary")
         self.page = TextView(id="page")
@@ -79,6 +82,8 @@ class MachineScreen(Area):
     def on_mount(self) -> None:
         super().on_mount()
         self.tabs.set_tab(self.tab)
+        self.log_pane.display = self.tab == "events"
+        self.page.display = self.tab != "events"
         self.page.show([line(("loading ...", "dim"))])
 
     # Data
@@ -89,6 +94,7 @@ class MachineScreen(Area):
         width = self._room - 1
         if self.tab == "timeline":
             self.timeline = await client.machines.timeline(self.key)
+            self.diagnosis = await client.machines.diagnosis(self.key)
         elif self.tab == "inventory":
             self.page.show(inventory_lines(self.machine, self.app.session.now(), width))
         elif self.tab == "bootenv":
@@ -136,7 +142,8 @@ class MachineScreen(Area):
             )
         )
         if self.tab == "timeline" and self.timeline is not None:
-            self.page.show(timeline_lines(self.timeline, self._wait(), now, self._room))
+            found = diagnosis_lines(self.diagnosis, self._room)
+            self.page.show([*found, *timeline_lines(self.timeline, self._wait(), now, self._room)])
 
     def _wait(self) -> str:
         """What the operator must do, with how long we wait for it."""
@@ -155,6 +162,8 @@ class MachineScreen(Area):
             self._draw()
 
     def valid(self, action: Action) -> bool:
+        if action.id == "fix":
+            return self.machine is not None and bool(self.machine.status and self.machine.status.diagnosis)
         if action.id == "reboot":
             return self.machine is not None and agent_listens(self.machine, self.app.session.now())
         return True
@@ -212,6 +221,11 @@ class MachineScreen(Area):
         """`b`."""
         if self.machine is not None:
             await operations.assign(self.app, [self.machine], set())
+
+    async def do_fix(self) -> None:
+        """`f`."""
+        if self.machine is not None:
+            await fix(self.app, self.machine)
 
     async def do_reboot(self) -> None:
         """`R`."""

@@ -12,6 +12,7 @@ from app.model.event import Event
 from app.model.machine import STATE_GLYPHS, Machine, MachineState
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
+from app.screens.diagnosis import fix
 from app.screens.registry import Action
 from app.screens.widgets.eventlog import EventLog
 from app.screens.widgets.lines import Span
@@ -78,6 +79,8 @@ class MachinesArea(ListArea):
             ago = span(self.app.session.now() - waiting[1])
             return f"{item.name}: waiting {ago} for you to power-cycle it; it then boots {waiting[0] or 'the default'}"
         status = item.status
+        if status and status.diagnosis:
+            return f"{item.name}: {status.diagnosis}  (Enter: why; f: what to do)"
         what = (status.reason or (f"waiting for {status.waiting_for}" if status.waiting_for else "")) if status else ""
         return f"{item.name}: {what or item.description}" if what or item.description else ""
 
@@ -100,6 +103,8 @@ class MachinesArea(ListArea):
             return word, STYLE_OF[state]
         if machine.reboot_wanted:
             return f"{word} told to reboot", "busy"
+        if status.diagnosis:
+            return f"{word} {status.diagnosis}", "bad"
         told = status.reason if state in (MachineState.FAIL, MachineState.HELD, MachineState.STALE) else ""
         detail = told or status.hop
         return f"{word} {detail}".strip(), STYLE_OF[state]
@@ -141,6 +146,9 @@ class MachinesArea(ListArea):
         if action.id == "reboot":
             now = self.app.session.now()
             return any(agent_listens(machine, now) for machine in self.targets())
+        if action.id == "fix":
+            current = self.table.current
+            return bool(current and current.status and current.status.diagnosis)
         if action.id in ("assign", "edit_machine", "forget", "would_get", "mark", "mark_range", "mark_all"):
             return bool(self.table.items)
         if action.id == "clear_marks":
@@ -158,6 +166,11 @@ class MachinesArea(ListArea):
     async def do_assign(self) -> None:
         """`b`."""
         await operations.assign(self.app, self.targets(), self.hidden())
+
+    async def do_fix(self) -> None:
+        """`f`."""
+        if self.table.current is not None:
+            await fix(self.app, self.table.current)
 
     async def do_reboot(self) -> None:
         """`R`."""

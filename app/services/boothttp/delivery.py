@@ -38,6 +38,8 @@ class Opened:
     size: int = 0
     modified_ns: int = 0
     why: str = ""
+    like: tuple[str, ...] = ()
+    """What is there, for a file that is not."""
 
 
 @dataclass(slots=True)
@@ -49,10 +51,10 @@ class Progress:
     """Seconds waited at the end for an acknowledgement that did not come."""
 
 
-def opened(answer: Answer, mac: str) -> Opened:
+def opened(answer: Answer, mac: str, like: tuple[str, ...] = ()) -> Opened:
     """Open what the tree gave; blocks."""
     if not isinstance(answer, Served):
-        return Opened(answer, mac)
+        return Opened(answer, mac, like=like)
     if answer.body is not None:
         return Opened(answer, mac, size=len(answer.body))
     if answer.file is None:

@@ -36,6 +36,10 @@ class Tree(World, Protocol):
 
     def mac_of(self, address: IPv4Address) -> str: ...
 
+    def like(self, path: str) -> tuple[str, ...]:
+        """Paths that are there and look like this one, the closest first."""
+        ...
+
     def holding(self) -> bool: ...
 
 
@@ -114,7 +118,8 @@ class BootHttpService:
             try:
                 return await self._agent.answer(request, path, peer)
             except TokenRefusedError as error:
-                self._refuse(path, peer, self._tree.mac_of(peer), f"{error} ({error.why})", error.status)
+                why = f"{error} ({error.why})"
+                self._refuse(path, peer, self._tree.mac_of(peer), why, error.status, reason=error.why.value)
                 return refused(error)
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "files are read here, never written", {"Allow": "GET, HEAD"})
@@ -129,7 +134,8 @@ class BootHttpService:
             self.counters["missing"] += 1
             words = f"asked for {asked.path or 'the top'} by HTTP, which is not there"
             level = Level.DEBUG if hopeful(asked.path) else Level.INFO
-            self._tell("http.missing", words, asked.peer, found.mac, {"path": asked.path}, level, limited=True)
+            facts = {"path": asked.path, "like": found.like}
+            self._tell("http.missing", words, asked.peer, found.mac, facts, level, limited=True)
             return _plain(404, "not found")
         if isinstance(answer, Refusal):
             return self._refuse(asked.path, asked.peer, found.mac, answer.why, 404)
@@ -147,7 +153,8 @@ class BootHttpService:
         answer = self._tree.resolve(asked)
         # The tree may just have learned who this is.
         mac = mac or self._tree.mac_of(asked.peer)
-        return opened(answer, mac)
+        like = self._tree.like(asked.path) if answer is None and not hopeful(asked.path) else ()
+        return opened(answer, mac, like)
 
     async def _send(
         self, request: web.BaseRequest, asked: FileRequest, served: Served, found: Opened
@@ -225,10 +232,12 @@ class BootHttpService:
         level = Level.DEBUG if part.status == 206 and served.role is Role.FILE else Level.INFO
         self._tell("http.sent", words, asked.peer, found.mac, facts, level)
 
-    def _refuse(self, path: str, peer: IPv4Address, mac: str, why: str, status: int) -> web.Response:
+    def _refuse(
+        self, path: str, peer: IPv4Address, mac: str, why: str, status: int, *, reason: str = ""
+    ) -> web.Response:
         self.counters["refused"] += 1
         words = f"was refused {path} by HTTP: {why}"
-        facts = {"path": path, "why": why, "status": status, "role": Role.FILE.value}
+        facts = {"path": path, "why": why, "status": status, "role": Role.FILE.value, "reason": reason}
         self._tell("http.refused", words, peer, mac, facts, Level.WARNING, limited=True)
         # The peer learns no more than that there is nothing for it.
         return _plain(404, "not found") if status == 404 else _plain(status, why)

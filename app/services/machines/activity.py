@@ -21,6 +21,11 @@ BUSY_MAX = 256
 IDLE_MAX = 20_000
 
 
+def of_machine(event: Event) -> bool:
+    """The machine did it, or something was done to it; an entry about it is no sign of life."""
+    return not event.kind.startswith(("audit.", "diagnosis."))
+
+
 @dataclass(slots=True)
 class _Track:
     events: deque[Event] = field(default_factory=lambda: deque[Event](maxlen=EVENTS_MAX))
@@ -40,8 +45,8 @@ class Activity:
         self._idle: OrderedDict[uuid.UUID, tuple[Timeline, float]] = OrderedDict()
 
     def saw(self, event: Event) -> None:
-        """A new event; those of no machine are left aside."""
-        if event.machine is None or event.kind.startswith("audit."):
+        """A new event; those of no machine, and what we say about one ourselves, are left aside."""
+        if event.machine is None or not of_machine(event):
             return
         with self._lock:
             track = self._busy.get(event.machine)
@@ -71,19 +76,36 @@ class Activity:
                 known = self._timeline(earlier, now), earlier[-1].time if earlier else 0.0
                 self._rest(machine, *known)
                 return known
-            if not track.whole:
-                # What came in while the ring was read is in both.
-                merged = {event.id: event for event in (*earlier, *track.events)}
-                track.events = deque((merged[key] for key in sorted(merged)), maxlen=EVENTS_MAX)
-                track.whole = True
-                track.boot = None
+            self._complete(track, earlier)
             return self._current(track, now), track.events[-1].time
+
+    def events(self, machine: uuid.UUID) -> Sequence[Event]:
+        """The machine's newest events, oldest first, without what we said about it ourselves."""
+        with self._lock:
+            track = self._busy.get(machine)
+            if track is not None and track.whole:
+                return tuple(track.events)
+        earlier = self._recall(machine)
+        with self._lock:
+            track = self._busy.get(machine)
+            if track is None:
+                return earlier
+            self._complete(track, earlier)
+            return tuple(track.events)
 
     def forget(self, machine: uuid.UUID) -> None:
         """Read the ring again at the next call: what belongs to the machine has changed."""
         with self._lock:
             self._busy.pop(machine, None)
             self._idle.pop(machine, None)
+
+    def _complete(self, track: _Track, earlier: Sequence[Event]) -> None:
+        """Lay what the ring kept before what came since; what came in while it was read is in both."""
+        if not track.whole:
+            merged = {event.id: event for event in (*earlier, *track.events)}
+            track.events = deque((merged[key] for key in sorted(merged)), maxlen=EVENTS_MAX)
+            track.whole = True
+            track.boot = None
 
     def _current(self, track: _Track, now: float) -> Timeline:
         if track.boot is None:

@@ -9,11 +9,11 @@ from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from app.clock import Clock
-from app.errors import InvalidError
+from app.errors import ConflictError, InvalidError
 from app.model.event import EventDraft, Level
 from app.model.fields import normal_mac
 from app.model.inventory import Inventory
-from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.model.machine import Access, Machine, machine_id_for, machine_name_for
 from app.netboot.words import plain
 from app.services.machines import registration
 from app.services.machines.registration import Registration
@@ -24,6 +24,7 @@ PERSIST_SECONDS = 600.0
 """A heartbeat is written to the store this seldom; in between it is in memory."""
 AGENT_EVENTS = ("started", "failed", "rebooting")
 OUTPUT_MAX = 4000
+CONFLICTS_MAX = 256
 
 
 class Reports(Protocol):
@@ -57,6 +58,7 @@ class Registrar:
         self._roster = roster
         self._emit = emit
         self._clock = clock
+        self._conflicts: dict[str, str] = {}
 
     def register(self, mac: str, address: IPv4Address, report: Mapping[str, Any]) -> Machine:
         """Find or make the record of the machine that booted from `mac` and holds `address`.
@@ -66,7 +68,12 @@ class Registrar:
         told = registration.read(report)
         mac = normal_mac(mac)
         with self._reports.exclusively():
-            before = registration.identify(mac, told, self._directory.machines(), self._roster.alive)
+            try:
+                before = registration.identify(mac, told, self._directory.machines(), self._roster.alive)
+            except ConflictError as error:
+                self._conflict(mac, address, error)
+                raise
+            self._conflicts.pop(mac, None)
             after = self._described(before or self._made(mac), mac, address, told)
             # An address is one machine's: whoever was recorded with it gives it up first.
             changes: list[tuple[Machine | None, Machine]] = [
@@ -75,12 +82,31 @@ class Registrar:
                 if other.id != after.id and other.address == address
             ]
             changes.append((before, after))
-            if before is None or len(changes) > 1 or _told_more(before, after):
-                said = f"registered {after.name} ({mac})" if before is None else f"{after.name} registered again"
-                self._reports.report(f"machine:{after.name}", changes, said)
+            told_more = before is None or len(changes) > 1 or _told_more(before, after)
+            said = f"registered {after.name} ({mac})" if before is None else f"{after.name} registered again"
+            self._reports.report(f"machine:{after.name}", changes, said, audit=told_more)
             self._roster.registered(after)
         self._tell("registered", after, f"{after.name} registered", mac=mac, address=str(address), new=before is None)
         return after
+
+    def _conflict(self, mac: str, address: IPv4Address, error: ConflictError) -> None:
+        """Tell once of a machine that reports what is another's; its agent tries again and again."""
+        if self._conflicts.get(mac) == error.message:
+            return
+        self._conflicts[mac] = error.message
+        while len(self._conflicts) > CONFLICTS_MAX:
+            del self._conflicts[next(iter(self._conflicts))]
+        self._emit(
+            EventDraft(
+                time=self._clock.now(),
+                kind="agent.conflict",
+                message=plain(error.message, 300),
+                level=Level.WARNING,
+                mac=mac,
+                address=str(address),
+                data={"why": plain(error.message, 300), "hint": error.hint},
+            )
+        )
 
     def inventory(self, key: uuid.UUID, inventory: Inventory) -> None:
         """Keep what the discovery system found. Raises NotFoundError."""
@@ -117,6 +143,15 @@ class Registrar:
             self._roster.rebooting(key)
         self._tell("rebooting", after, f"{after.name} is told to reboot")
         return "reboot"
+
+    def host_key(self, key: uuid.UUID, fingerprint: str) -> None:
+        """Keep what an operator verifies the machine's ssh by. Raises NotFoundError."""
+        with self._reports.exclusively():
+            before = record_of(self._directory, key)
+            if before.access is not None:
+                access = before.access.model_copy(update={"host_key": fingerprint})
+                after = before.model_copy(update={"access": access})
+                self._reports.report(f"machine:{before.name}", [(before, after)], "ssh host key", audit=False)
 
     def agent_event(self, key: uuid.UUID, kind: str, step: str = "", output: str = "") -> None:
         """The agent tells how it goes. Raises InvalidError for a kind that is none, NotFoundError."""
@@ -171,6 +206,7 @@ class Registrar:
                 "architecture": _architecture(told.architecture) or machine.architecture,
                 "firmware": told.firmware or machine.firmware,
                 "heartbeat": self._clock.now(),
+                "access": Access(issued=self._clock.now()),
                 # It came up: whatever reboot was wanted has happened.
                 "reboot_wanted": False,
             }
@@ -215,7 +251,7 @@ def summary(inventory: Inventory) -> str:
 
 
 def _told_more(before: Machine, after: Machine) -> bool:
-    return before.model_copy(update={"heartbeat": after.heartbeat}) != after
+    return before.model_copy(update={"heartbeat": after.heartbeat, "access": after.access}) != after
 
 
 def _architecture(raw: str) -> str:

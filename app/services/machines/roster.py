@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.clock import Clock
 from app.errors import NotFoundError
 from app.model.event import Event, EventDraft
 from app.model.machine import Machine, machine_id_for
 from app.model.timeline import Timeline
-from app.services.machines.activity import EVENTS_MAX, Activity, TimelineOf
+from app.services.machines.activity import EVENTS_MAX, Activity, TimelineOf, of_machine
 from app.services.machines.sightings import KEEP, Sightings, is_netboot
 from app.services.machines.status import FRESH_SECONDS, Heard, status_of
 from app.store.directory import Directory
 from app.store.events import EventLog
 
 REBOOT_SECONDS = 300.0
+PasswordOf = Callable[[uuid.UUID, float], str]
+"""Root's password on the console of a machine that registered at that time; may be set after the roster is made."""
 
 
 class Roster:
@@ -31,11 +33,14 @@ class Roster:
         self._events = events
         self._clock = clock
         self._timeline = timeline
+        self.password_of: PasswordOf = lambda machine, issued: ""
         self._lock = threading.Lock()
         self._sightings = Sightings()
         self._activity = Activity(timeline, self._recall)
         self._heartbeats: dict[uuid.UUID, float] = {}
         self._rebooting: dict[uuid.UUID, float] = {}
+        self.problem_of: Callable[[uuid.UUID], str] = lambda _: ""
+        """A machine's foremost problem in a few words; whoever diagnoses sets it."""
 
     def replay(self) -> None:
         """See the newest stored DISCOVERs again, so that machines nobody has named yet are still listed."""
@@ -86,14 +91,24 @@ class Roster:
         never_boot = any(reservation.never_boot for reservation in kept if reservation is not None)
         held = [lease for mac in machine.macs if (lease := self._directory.lease_of(mac)) is not None]
         newest_lease = max(held, key=lambda lease: lease.since, default=None)
+        status = status_of(machine, boot, heard, now, never_boot=never_boot)
         return machine.model_copy(
             update={
-                "status": status_of(machine, boot, heard, now, never_boot=never_boot),
+                "status": status.model_copy(update={"diagnosis": self.problem_of(machine.id)}),
                 "address": newest_lease.address if newest_lease is not None else machine.address,
                 "heartbeat": heard.heartbeat,
                 "reboot_wanted": machine.reboot_wanted or self._reboots(machine.id),
             }
         )
+
+    def find(self, key: uuid.UUID) -> Machine | None:
+        """One machine by its id, with its heartbeat, without status."""
+        machine = self._directory.machine(key) or self._sightings.get(key)
+        return machine.model_copy(update={"heartbeat": self.heartbeat(machine)}) if machine is not None else None
+
+    def events(self, key: uuid.UUID) -> Sequence[Event]:
+        """A machine's newest events, oldest first. May read the disk."""
+        return self._activity.events(key)
 
     def timeline(self, machine: Machine) -> Timeline:
         """The newest boot of a machine, made anew from its stored events. Reads the disk."""
@@ -116,6 +131,13 @@ class Roster:
         with self._lock:
             self._heartbeats.pop(machine, None)
             self._rebooting.pop(machine, None)
+
+    def revealed(self, machine: Machine) -> Machine:
+        """The machine with the password of its console, which is shown to whoever asks for this one machine."""
+        if machine.access is None:
+            return machine
+        password = self.password_of(machine.id, machine.access.issued)
+        return machine.model_copy(update={"access": machine.access.model_copy(update={"password": password})})
 
     # What follows is for the registrar.
 
@@ -143,7 +165,8 @@ class Roster:
         return told is not None and self._clock.now() - told <= REBOOT_SECONDS
 
     def _recall(self, machine: uuid.UUID) -> Sequence[Event]:
-        return self._events.list(machine=str(machine), limit=EVENTS_MAX).items
+        found = self._events.list(machine=str(machine), limit=EVENTS_MAX).items
+        return tuple(event for event in found if of_machine(event))
 
 
 def record_of(directory: Directory, key: uuid.UUID) -> Machine:

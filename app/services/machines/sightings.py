@@ -59,6 +59,11 @@ class Sightings:
         with self._lock:
             return tuple(self._machines.values())
 
+    def get(self, key: uuid.UUID) -> Machine | None:
+        """The sighting with this id."""
+        with self._lock:
+            return self._machines.get(key)
+
     def forget(self, keys: Iterable[uuid.UUID]) -> None:
         """They are on record now, or the operator does not want to see them."""
         with self._lock:

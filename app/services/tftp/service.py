@@ -41,6 +41,10 @@ class Tree(Protocol):
 
     def mac_of(self, address: IPv4Address) -> str: ...
 
+    def like(self, path: str) -> tuple[str, ...]:
+        """Paths that are there and look like this one, the closest first."""
+        ...
+
     def holding(self) -> bool: ...
 
 
@@ -58,6 +62,8 @@ class _Opened:
     source: Source | None
     mac: str
     why: str = ""
+    like: tuple[str, ...] = ()
+    """What is there, for a file that is not."""
 
 
 @dataclass(slots=True)
@@ -202,7 +208,8 @@ class TftpService:
         # The tree may just have learned who this is.
         mac = mac or self._tree.mac_of(peer)
         if not isinstance(answer, Served):
-            return _Opened(answer, None, mac)
+            like = () if answer is not None or hopeful(asked.path) else self._tree.like(asked.path)
+            return _Opened(answer, None, mac, like=like)
         try:
             return _Opened(answer, self._cache.open(answer, as_netascii=asked.request.mode == "netascii"), mac)
         except OSError as error:
@@ -228,7 +235,7 @@ class TftpService:
             self._reply(asked.peer, asked.local, tftp.error(tftp.Code.NOT_FOUND, "file not found"))
             words = f"asked for {asked.path or 'a file without a name'} by TFTP, which is not there"
             level = Level.DEBUG if hopeful(asked.path) else Level.INFO
-            facts = {"file": asked.path}
+            facts = {"file": asked.path, "asked": plain(asked.request.filename, 120), "like": opened.like}
             self._tell("tftp.missing", words, asked, facts, mac=opened.mac, level=level, limited=True)
         elif opened.source is None:
             self._refuse(asked, opened.why, tftp.Code.UNDEFINED, mac=opened.mac)
@@ -307,7 +314,7 @@ class TftpService:
         else:
             self.counters["failed" if report.end is End.FAILED else "dropped"] += 1
             words = f"{name} was not transferred: {report.why} after {report.bytes} of {transfer.source.size} bytes"
-            facts |= {"why": report.why}
+            facts |= {"why": report.why, "size": transfer.source.size, "blksize": transfer.terms.blksize}
             self._tell("tftp.failed", words, running.asked, facts, mac=running.mac, level=Level.WARNING)
 
     def _refuse(self, asked: _Asked, why: str, code: tftp.Code, *, mac: str = "", say: str = "") -> None:

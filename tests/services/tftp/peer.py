@@ -41,6 +41,9 @@ class Folder:
     def mac_of(self, address: IPv4Address) -> str:
         return MAC if address == IPv4Address("127.0.0.1") else ""
 
+    def like(self, path: str) -> tuple[str, ...]:
+        return ("ipxe.efi",) if path.endswith(".EFI") else ()
+
     def holding(self) -> bool:
         return self.held
 

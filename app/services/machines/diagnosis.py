@@ -1,0 +1,195 @@
+"""Looks for the cause while machines boot: when their events arrive, and when a wait has grown long."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from app.clock import Clock
+from app.model.diagnosis import Diagnosis, Finding, Severity
+from app.model.event import Event, EventDraft, Level
+from app.model.machine import Machine
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.3
+"""Events come in bursts; one look at their end is enough."""
+REPLAY_SECONDS = 900.0
+"""Machines heard this shortly before the engine started are looked at again."""
+RECHECK_SECONDS = 30.0
+"""A problem is looked at again this often: a heartbeat, or another machine, may have mended it without an event."""
+_WATCHED = ("dhcp.", "proxy.", "tftp.", "http.", "agent.", "render.", "machine.assigned")
+
+
+class Judge(Protocol):
+    """`app.netboot.diagnose.diagnose` over the facts as they are: findings, and when to look again."""
+
+    def __call__(self, machine: Machine, events: Sequence[Event], now: float, /) -> tuple[Sequence[Finding], float]: ...
+
+
+class Machines(Protocol):
+    """The roster, as far as it is needed here."""
+
+    def find(self, key: uuid.UUID) -> Machine | None: ...
+
+    def events(self, key: uuid.UUID) -> Sequence[Event]: ...
+
+
+class Diagnoses:
+    """What is found about each machine. Its thread sleeps until an event, or a moment a rule named, asks for a look.
+
+    Only machines with something open have such a moment, so its cost follows what is stuck, not what is on record.
+    """
+
+    def __init__(self, machines: Machines, judge: Judge, emit: Callable[[EventDraft], None], clock: Clock) -> None:
+        self._machines = machines
+        self._judge = judge
+        self._emit = emit
+        self._clock = clock
+        self._lock = threading.Condition()
+        self._due: dict[uuid.UUID, float] = {}
+        self._heap: list[tuple[float, uuid.UUID]] = []
+        self._found: dict[uuid.UUID, tuple[Finding, ...]] = {}
+        self._began: dict[tuple[uuid.UUID, str], float] = {}
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self, recent: Iterable[Event] = ()) -> None:
+        """Begin to look; `recent` are the newest events of the run before."""
+        for event in recent:
+            if event.time >= self._clock.now() - REPLAY_SECONDS:
+                self.observe(event)
+        self._thread = threading.Thread(target=self._run, name="diagnosis", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify()
+        if self._thread is not None:
+            self._thread.join(5)
+            self._thread = None
+
+    def observe(self, event: Event) -> None:
+        """An event was stored; returns at once."""
+        if event.machine is not None and event.kind.startswith(_WATCHED):
+            self._look_at(event.machine, self._clock.monotonic() + SETTLE_SECONDS)
+
+    def changed(self) -> None:
+        """Subnets, reservations or machines were changed: what is open may be mended."""
+        with self._lock:
+            keys = list(self._found)
+        for key in keys:
+            self._look_at(key, self._clock.monotonic() + SETTLE_SECONDS)
+
+    def problem(self, key: uuid.UUID) -> str:
+        """The machine's foremost problem in a row of a list; empty when there is none."""
+        first = next(iter(self._found.get(key, ())), None)
+        return first.row if first is not None and first.severity is Severity.PROBLEM else ""
+
+    def diagnosis(self, machine: Machine) -> Diagnosis:
+        """All that is found about a machine, looked at now. Reads the disk."""
+        now = self._clock.now()
+        findings, _ = self._judge(machine, self._machines.events(machine.id), now)
+        return Diagnosis(machine=machine.id, name=machine.name, at=now, findings=tuple(findings))
+
+    # --- the thread -----------------------------------------------------------------------------------------------
+
+    def _look_at(self, key: uuid.UUID, at: float) -> None:
+        """Look at a machine at a moment (monotonic), or before."""
+        with self._lock:
+            if at < self._due.get(key, float("inf")):
+                self._due[key] = at
+                heapq.heappush(self._heap, (at, key))
+                self._lock.notify()
+
+    def _next(self) -> uuid.UUID | None:
+        """Wait for the next machine to look at; None at the end."""
+        with self._lock:
+            while not self._stopping:
+                now = self._clock.monotonic()
+                if not self._heap:
+                    self._lock.wait()
+                    continue
+                at, key = self._heap[0]
+                if self._due.get(key) != at:
+                    heapq.heappop(self._heap)  # a sooner look has taken its place
+                elif at <= now:
+                    heapq.heappop(self._heap)
+                    del self._due[key]
+                    return key
+                else:
+                    self._lock.wait(at - now)
+        return None
+
+    def _run(self) -> None:
+        while (key := self._next()) is not None:
+            try:
+                self._look(key)
+            except Exception:
+                log.exception("machine %s could not be diagnosed", key)
+
+    def _look(self, key: uuid.UUID) -> None:
+        machine = self._machines.find(key)
+        if machine is None:
+            self._keep(key, ())
+            return
+        now = self._clock.now()
+        findings, again = self._judge(machine, self._machines.events(key), now)
+        self._tell(machine, tuple(findings), now)
+        self._keep(key, tuple(findings))
+        if any(one.severity is Severity.PROBLEM for one in findings):
+            again = min(again, now + RECHECK_SECONDS)
+        if again != float("inf"):
+            self._look_at(key, self._clock.monotonic() + max(again - now, SETTLE_SECONDS))
+
+    def _keep(self, key: uuid.UUID, findings: tuple[Finding, ...]) -> None:
+        if findings:
+            self._found[key] = findings
+        else:
+            self._found.pop(key, None)
+
+    def _tell(self, machine: Machine, findings: tuple[Finding, ...], now: float) -> None:
+        """An event for each problem that is new, and for each that is over."""
+        before = {one.id: one for one in self._found.get(machine.id, ()) if one.severity is Severity.PROBLEM}
+        after = {one.id: one for one in findings if one.severity is Severity.PROBLEM}
+        for name, one in before.items():
+            if name not in after:
+                seconds = now - self._began.pop((machine.id, name), now)
+                self._say(
+                    machine,
+                    "diagnosis.cleared",
+                    f"{machine.name}: no longer {one.row}",
+                    Level.INFO,
+                    now,
+                    {"rule": name, "seconds": round(seconds, 1)},
+                )
+        for name, one in after.items():
+            if name in before:
+                continue
+            self._began[machine.id, name] = now
+            facts = one.model_dump(mode="json", include={"severity", "seen", "means", "do", "command", "since"})
+            facts |= {"rule": name, "events": list(one.events)}
+            self._say(
+                machine, "diagnosis.found", f"{machine.name} {name}: {one.seen}; {one.means}", Level.WARNING, now, facts
+            )
+
+    def _say(
+        self, machine: Machine, kind: str, message: str, level: Level, now: float, facts: dict[str, object]
+    ) -> None:
+        self._emit(
+            EventDraft(
+                time=now,
+                kind=kind,
+                message=message[:300],
+                level=level,
+                mac=machine.macs[0] if machine.macs else "",
+                machine=machine.id,
+                data=facts,
+            )
+        )
