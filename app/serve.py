@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import sys
 from collections.abc import Sequence
 from dataclasses import Field, fields
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
     if signals is None:
         signals = Signals()
         signals.install()
+    # A watchdog's SIGABRT, and a fault in a library, end with every thread's stack in the log.
+    faulthandler.enable()
     flags = vars(parser().parse_args(list(arguments)))
     config = flags.pop("config")
     try:

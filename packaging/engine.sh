@@ -2,12 +2,14 @@
 # The engine around the program: its directories, preflight, start, stop, and the interface on top. Sourced by the
 # launcher, after setup.sh, when called as root.
 : "${HERE:?}" "${STATE:?}" "${RUN:?}" "${CACHE:?}" "${DERIVED?}" "${LOGS:?}" "${DATA:?}" "${SOCKET:?}" "${ARTEFACTS:?}" "${USER_:?}"
+. "$HERE/packaging/service.sh"
 
 # Seconds an engine has to answer on its socket.
 ANSWER_WITHIN=10
 CAPABILITIES="-all,+net_bind_service,+net_raw"
 UI_APPLY=75
 UI_STOP=76
+BOOTCART_ENGINE_STARTED=""
 
 # as_service COMMAND...: run as the service user, without any privilege.
 as_service() {
@@ -135,6 +137,11 @@ start_supervisor() (
 
 not_answering() {
     say "bootcart: the engine does not answer after $ANSWER_WITHIN s"
+    if is_service; then
+        journalctl -u bootcart.service -n 12 --no-pager -o cat | sed 's/^/    /' >&2
+        say "  it is a service of this host: systemctl status bootcart"
+        exit 6
+    fi
     cat "$STATE/start.log" >&2
     if [ -f "$LOGS/engine.log" ]; then tail -n 12 "$LOGS/engine.log" | sed 's/^/    /' >&2; fi
     if supervisor_runs; then
@@ -146,7 +153,11 @@ not_answering() {
 }
 
 start_engine() {
-    if ! supervisor_runs; then
+    if is_service; then
+        systemctl start bootcart.service || fail "the engine did not start" "journalctl -u bootcart -n 50"
+    elif ! supervisor_runs; then
+        # The interface asks before it leaves an engine that was started for it.
+        BOOTCART_ENGINE_STARTED=1
         preflight "${BOOTCART_DHCP_PORT:-67}" "${BOOTCART_PXE_PORT:-4011}" "${BOOTCART_TFTP_PORT:-69}" "${BOOTCART_HTTP_PORT:-8090}"
         start_supervisor
     fi
@@ -155,7 +166,7 @@ start_engine() {
     while ! engine_answers; do
         tries=$((tries - 1))
         # Gone without an answer after two seconds: no need to wait for the rest.
-        if [ "$tries" -le 0 ] || { [ "$tries" -lt $((ANSWER_WITHIN * 10 - 20)) ] && ! supervisor_runs; }; then
+        if [ "$tries" -le 0 ] || { [ "$tries" -lt $((ANSWER_WITHIN * 10 - 20)) ] && ! is_service && ! supervisor_runs; }; then
             say ""
             not_answering
         fi
@@ -237,6 +248,7 @@ run_interface() (
     program_environment
     HOME=$UI_HOME LOGNAME=$UI_NAME USER=$UI_NAME
     export HOME LOGNAME USER BOOTCART_HOST_PLAN="$plan_dir/plan.json" BOOTCART_HOST_RESULT="$STATE/host-result.json"
+    export BOOTCART_ENGINE_STARTED
     exec setpriv --reuid "$UI_UID" --regid "$USER_" --groups "$UI_GROUPS" --inh-caps=-all --ambient-caps=-all --bounding-set=-all \
         --no-new-privs -- "$VENV/bin/python" -P -m app
 )
@@ -327,6 +339,7 @@ prepare_lab() {
 uninstall() {
     case $1 in "" | --purge) ;; *) say "usage: bootcart uninstall [--purge]"; exit 2 ;; esac
     if getent passwd "$USER_" >/dev/null && have setpriv; then stop_engine; fi
+    remove_service || fail "the service could not all be removed from this host" "mend what is said above, then call again"
     if [ -f "$STATE/host-state.json" ]; then
         is_set_up || [ -x "$VENV/bin/python" ] || fail "changes made to this host are recorded in $STATE/host-state.json and the program to revert them is not set up" "$0 stop"
         revert_host || fail "the changes made to this host could not all be reverted" "mend what is said above, then call again"

@@ -28,7 +28,7 @@ def who():
     status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
     return {"uid": os.getuid(), "gid": os.getgid(), "caps": int(status["CapEff"], 16),
             "nnp": status["NoNewPrivs"].strip(), "path": sys.path[0],
-            "home": os.environ.get("HOME"), "owners": os.environ.get("BOOTCART_PORT_OWNERS", "")}
+            "home": os.environ.get("HOME"), "started": os.environ.get("BOOTCART_ENGINE_STARTED"), "owners": os.environ.get("BOOTCART_PORT_OWNERS", "")}
 
 arguments = sys.argv[1:]
 if arguments[:1] == ["serve"]:
@@ -51,6 +51,12 @@ if arguments[:1] == ["serve"]:
     print("ready", flush=True)
     while True:
         signal.pause()
+if arguments[:3] == ["lab", "needs", "--images"]:
+    print("amd64")
+    print(arguments[arguments.index("--machines") + 1])
+    sys.exit(0)
+if arguments[:2] == ["lab", "needs"]:
+    sys.exit(0)
 if arguments:
     print(json.dumps({"arguments": arguments, "cwd": os.getcwd(), **who()}))
     sys.exit(0)

@@ -120,11 +120,14 @@ def test_the_interface_of_who_called_sudo_is_theirs_and_of_the_operators_group(h
 
 def test_a_second_interface_attaches_to_the_same_engine(house: House) -> None:
     first = Terminal([house.launcher], house.environment())
+    started = who(first.wait_for("plan directory"))["started"]
     first.wait_for("writable: True")
     pid = supervised(house)["pid"]
 
     second = Terminal([house.launcher], house.environment())
     output = second.wait_for("writable: True")
+    # Only the one that the engine was started for asks before it leaves.
+    assert (started, who(output)["started"]) == ("1", "")
     for terminal in (first, second):
         terminal.line("0")
         assert terminal.end() == 0
