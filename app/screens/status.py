@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from app.model.engine import Service, ServiceState
-from app.model.subnet import SubnetMode
+from typing import TYPE_CHECKING
+
 from app.screens.session import Link, Session
 from app.screens.widgets.bars import Chip
 from app.screens.words import long_span
+
+if TYPE_CHECKING:
+    from app.model.engine import Service
 
 LAMPS = {"dhcp": "DHCP", "proxydhcp": "PXE", "tftp": "TFTP", "http": "HTTP"}
 SILENT = 10.0
@@ -31,6 +34,8 @@ def chips(session: Session, *, wide: bool) -> list[Chip]:
 
 def lamps(session: Session) -> list[Chip]:
     """Services machines depend on. One that failed is never left out."""
+    from app.model.subnet import SubnetMode
+
     proxying = any(one.enabled and one.mode is SubnetMode.PROXY for one in session.subnets)
     found: list[Chip] = []
     for service in session.services:
@@ -43,11 +48,15 @@ def lamps(session: Session) -> list[Chip]:
 
 
 def _bad(service: Service) -> bool:
+    from app.model.engine import ServiceState
+
     return service.state is ServiceState.FAILED
 
 
 def word_of(service: Service) -> tuple[str, str]:
     """The state in a word, and its style."""
+    from app.model.engine import ServiceState
+
     return {
         ServiceState.UP: ("up", "lamp"),
         ServiceState.FAILED: ("FAILED", "bad"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
-from app.model.machine import Machine
-from app.model.subnet import Range, Subnet
+if TYPE_CHECKING:
+    from app.model.machine import Machine
+    from app.model.subnet import Range, Subnet
 
 # What a VT's font (CP437) or a serial line is sure to have; anything else is replaced on a console.
 CP437 = frozenset("─│┌┐└┘├┤┬┴┼═║░▒▓█▄▀▌▐■√»«·≡±▲▼►◄○•↑↓→←")

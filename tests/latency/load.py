@@ -14,7 +14,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests import netns
@@ -80,13 +80,13 @@ def polling(socket_path: Path) -> Iterator[subprocess.Popen[str]]:
 class Tty:
     """A program on a pseudo-terminal of 80 by 24, whose screen is read at the speed of a serial line, or not at all."""
 
-    def __init__(self, argv: list[str], term: str) -> None:
+    def __init__(self, argv: list[str], term: str, extra: Mapping[str, str]) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
-            env={**environment(), "TERM": term, "LANG": "C.UTF-8"},
+            env={**environment(), "TERM": term, "LANG": "C.UTF-8", **extra},
         )  # fmt: skip
         os.close(theirs)
         self.read = 0
@@ -151,9 +151,9 @@ class Tty:
 
 
 @contextlib.contextmanager
-def tty(argv: list[str], term: str = "linux") -> Iterator[Tty]:
-    """A program on a pseudo-terminal, killed at the end of the block."""
-    made = Tty(argv, term)
+def tty(argv: list[str], term: str = "linux", extra: Mapping[str, str] | None = None) -> Iterator[Tty]:
+    """A program on a pseudo-terminal, killed at the end of the block; `extra` are variables of its environment."""
+    made = Tty(argv, term, extra or {})
     try:
         yield made
     finally:

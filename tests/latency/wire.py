@@ -149,8 +149,9 @@ class Asker:
             self._next += 1
             self._card.send(ask(MessageType.DISCOVER, self._next))
             self._listen(time.monotonic() + 0.1)
-            if self._answered:
-                return min(self._answered.values())
+            came = [when for (which, xid), when in self._answered.items() if which == OFFER and xid > self._began]
+            if came:
+                return min(came)
         raise AssertionError(f"no offer within {seconds:g} s")
 
     def _times(self, which: int) -> Times:
@@ -180,6 +181,9 @@ class Asker:
             key = (ECHO if port == ECHO_PORT else DISK, int.from_bytes(datagram.payload, "big"))
         elif port == 67:
             packet = dhcp4.decode(datagram.payload)
+            if outgoing is (packet.op == dhcp4.BOOTREPLY):
+                # The engine asks its segment for other servers.
+                return
             first = packet.message in (MessageType.DISCOVER, MessageType.OFFER)
             key = (OFFER if first else ACK, packet.xid)
             if not outgoing and first and key not in self._answered:

@@ -37,8 +37,8 @@ async def test_first_paint_does_not_wait_for_the_client() -> None:
     async with app.run_test(size=VT) as pilot:
         stage = Stage(app=app, client=client, pilot=pilot)
         await stage.see("connecting")
-        assert "NAME" in stage.rows[1]
         assert "q quit" in stage.keys
+        await stage.until(lambda: "NAME" in stage.rows[1], "the head of the list")
         let_go.set()
         await stage.see("node-07")
 

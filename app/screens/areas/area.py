@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -13,7 +12,6 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from app.errors import UnreachableError
-from app.model.query import Query, apply, parse_filter
 from app.screens.enduring import Enduring
 from app.screens.failures import Notice
 from app.screens.registry import Action, here
@@ -24,10 +22,12 @@ from app.screens.widgets.table import Table
 from app.screens.words import safe
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from app.model.event import Event
     from app.screens.app import BootcartApp
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound="BaseModel")
 
 
 def bindings(area: str) -> list[BindingType]:
@@ -41,6 +41,8 @@ def bindings(area: str) -> list[BindingType]:
 
 def sift(items: Sequence[ModelT], text: str) -> list[ModelT]:
     """Those the filter lets through."""
+    from app.model.query import Query, apply, parse_filter
+
     terms = parse_filter(text)
     if not terms:
         return list(items)
