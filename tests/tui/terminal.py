@@ -47,6 +47,11 @@ class Terminal:
         self._tmux("send-keys", "-t", "0", "-l", text)
 
     @property
+    def tty(self) -> str:
+        """The device the interface writes to."""
+        return self._tmux("display-message", "-p", "-t", "0", "#{pane_tty}").strip()
+
+    @property
     def rows(self) -> list[str]:
         """The screen, row by row, without blanks at the ends."""
         return self._tmux("capture-pane", "-p", "-t", "0").split("\n")[:-1]
@@ -71,9 +76,16 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal(
-    *words: str, term: str = "xterm-256color", size: tuple[int, int] = (80, 24), extra: Mapping[str, str] | None = None
+    *words: str,
+    term: str = "xterm-256color",
+    size: tuple[int, int] = (80, 24),
+    extra: Mapping[str, str] | None = None,
+    record: Path | None = None,
 ) -> Iterator[Terminal]:
-    """`bootcart WORDS` in a terminal; the window stays when it ends, with its exit code as the last line."""
+    """`bootcart WORDS` in a terminal; the window stays when it ends, with its exit code as the last line.
+
+    All that is written to the terminal goes to the file `record` too.
+    """
     with tempfile.TemporaryDirectory(prefix="bc-", dir="/tmp") as folder:
         server = f"{folder}/tmux"
         variables = {**environment(), "TERM": term, "LANG": "C.UTF-8", **(extra or {})}
@@ -81,7 +93,10 @@ def terminal(
         argv = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
         argv += ["sh", "-c", script, "sh", sys.executable, "-m", "app", *words]
         start = ["tmux", "-S", server, "-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1])]
-        subprocess.run([*start, "-c", str(ROOT), *argv], check=True, timeout=30, env={**os.environ, "LANG": "C.UTF-8"})
+        # In the same breath as the window is made: nothing the interface sends is missed.
+        tee = [";", "pipe-pane", "-t", "0", f"cat > {record}"] if record is not None else []
+        command = [*start, "-c", str(ROOT), *argv, *tee]
+        subprocess.run(command, check=True, timeout=30, env={**os.environ, "LANG": "C.UTF-8"})
         try:
             shown = subprocess.run(
                 ["tmux", "-S", server, "display-message", "-p", "-t", "0", "#{pane_pid}"],
