@@ -73,9 +73,12 @@ def test_discovery_images_for_other_processors_are_built_when_asked_for_and_kept
     built_for, complete = (set_up.base / "cache" / name for name in ("built-for", ".bootcart-complete"))
     assert built_for.read_text().split() == ["amd64"]
 
-    assert set_up.call("setup", "arm64").returncode == 0
+    lab = set_up.call("lab", "run", "rack", "--machines", "arm64")
+    assert json.loads(lab.stdout)["arguments"] == ["lab", "run", "rack", "--machines", "arm64"], lab.stderr
     assert built_for.read_text().split() == ["amd64", "amd64", "arm64"]
+    assert set_up.call("setup", "arm64").returncode == 0
     assert set_up.call("setup").returncode == 0
+    assert set_up.call("lab", "down").returncode == 0
     assert built_for.read_text().split() == ["amd64", "amd64", "arm64"]
 
     # As after an upgrade whose images are new.
