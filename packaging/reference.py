@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: the API, the command line, the settings, the events.
+"""Write docs/reference from the code: the API, the command line, the settings, the events, the diagnoses.
 
 python packaging/reference.py           write the pages
 python packaging/reference.py --check   exit with 1 when a page is not current
@@ -21,6 +21,7 @@ from app.config import Settings  # noqa: E402
 from app.errors import BY_CODE  # noqa: E402
 from app.model.engine import PREFERENCES  # noqa: E402
 from app.model.event import EVENT_KINDS  # noqa: E402
+from app.netboot.diagnose import RULES  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by packaging/reference.py from the code. -->"
@@ -293,9 +294,29 @@ def events_page() -> str:
     return "\n".join(lines)
 
 
+def diagnoses_page() -> str:
+    """docs/reference/diagnoses.md."""
+    lines = [
+        "# Diagnoses",
+        "",
+        NOTE,
+        "",
+        "What Bootcart finds by itself when a machine does not boot. Each finding stands on the machine's row, above "
+        "its timeline, in `bootcart machines diagnose KEY` and in the events `diagnosis.found` and `diagnosis.cleared`. "
+        "Where more is known, for example which server answered or which service is down, the finding says so.",
+        "",
+        *table(
+            ("id", "seen", "means", "do", "waits"),
+            [(code(rule.id), rule.seen, rule.means, rule.do, rule.patience) for rule in RULES],
+        ),
+    ]
+    return "\n".join(lines)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "api.md": api_page,
     "cli.md": cli_page,
+    "diagnoses.md": diagnoses_page,
     "events.md": events_page,
     "settings.md": settings_page,
 }

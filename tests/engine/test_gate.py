@@ -82,7 +82,7 @@ def test_beside_another_server(lan: netns.Segment, artefacts: Path, tmp_path: Pa
         plain.stop()
         assert address in {f"10.7.0.{last}" for last in range(30, 41)}
         assert engine.leases() == {}
-        ignored = engine.event("dhcp.silent", mac="52:54:00:00:01:01", match=lambda e: e.data["reason"] != "held")
+        ignored = engine.event("dhcp.silent", mac="52:54:00:00:01:01", match=lambda e: e.data["reason"] != "subnet-held")
         assert ignored.data["reason"] == "not-booting"
 
         boots_by_the_others_address(engine, lan)

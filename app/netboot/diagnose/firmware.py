@@ -9,7 +9,7 @@ from app.netboot.diagnose.case import BOOTING, Case, Found, Rule, boots_disk
 from app.netboot.wire import pxe
 
 FETCH_SECONDS = 15.0
-"""Firmware and iPXE ask for their file within a second of the address; 15 s is docs/guide.md's "does not come"."""
+"""Firmware asks for its file within a second of the address, slow firmware within 5 s."""
 
 # Decisions that give no boot file and are no architecture's fault; `local` is what was wanted.
 _WITHHELD: dict[str, tuple[str, Severity, str, str, str]] = {

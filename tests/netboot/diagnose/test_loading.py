@@ -1,0 +1,149 @@
+"""D15, D16, D17, D20: loaders that hang or loop, iPXE without its script, kernels that say nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.model.event import Event
+from app.model.subnet import SubnetMode
+from tests.netboot.diagnose.stories import (
+    SUBNET,
+    again,
+    edited,
+    facts,
+    inventory,
+    judged,
+    kind,
+    machine,
+    problems,
+    recorded,
+    then,
+    upto,
+    without,
+)
+
+
+def loaded(name: str = "uefi") -> list[Event]:
+    """A boot up to its loader."""
+    return upto(recorded(name), kind("http.sent" if name == "uefi-http" else "tftp.sent", role="loader"))
+
+
+@pytest.mark.parametrize("name", ["uefi", "uefi-http"])
+def test_d15_the_loader_hangs(name: str) -> None:
+    found = judged(loaded(name), 20)
+
+    assert problems(found) == {"D15"}
+    one = found["D15"]
+    assert one.seen == "ipxe.efi was fetched 20 s ago and nothing was heard since"
+    assert one.command == "bootcart prefs set loader-uefi snponly.efi"
+    assert one.action == "prefs"
+    assert problems(judged(loaded(name), 19)) == set()
+
+
+def test_d15_knows_a_loader_that_did_start() -> None:
+    story = upto(recorded("uefi"), kind("tftp.missing", file="autoexec.ipxe"))
+
+    assert judged(story, 30)["D15"].means == "it started (looked for autoexec.ipxe), then its driver hung"
+
+
+def test_d15_is_over_with_ipxes_discover_or_another_request() -> None:
+    assert problems(judged(upto(recorded("uefi"), kind("dhcp.discover", stage="ipxe")), 2)) == set()
+    # shim fetches what it starts.
+    shim = then(loaded(), "tftp.started", 1, file="grubx64.efi", role="loader")
+    assert "D15" not in judged(shim, 60)
+
+
+def test_d15_firmware_that_asks_anew_has_refused_the_loader() -> None:
+    refused = [*loaded(), *again(upto(recorded("uefi"), kind("dhcp.discover")), 12)]
+    found = judged(refused, 1)
+
+    assert problems(found) == {"D15"}
+    assert found["D15"].brief == "ipxe.efi was refused"
+    assert found["D15"].seen.startswith("ipxe.efi was fetched; 5 s later the firmware asked")
+    assert found["D15"].means.startswith("Secure Boot is on and refused it")
+    # Long after it is another boot.
+    assert problems(judged([*loaded(), *again(upto(recorded("uefi"), kind("dhcp.discover")), 200)], 1)) == set()
+
+
+def test_d16_a_loader_that_loads_itself() -> None:
+    story = [event for n in range(3) for event in again(loaded(), 20.0 * n)]
+    found = judged(story, 1)
+
+    assert problems(found) == {"D16"}
+    assert found["D16"].seen == "ipxe.efi was fetched 3 times in 40 s"
+    assert "D16" not in judged(story[: -len(loaded())], 1)
+
+
+def test_d16_counts_anew_once_ipxe_has_asked() -> None:
+    story = [*again(loaded(), 0), *again(recorded("uefi"), 20), *again(loaded(), 120)]
+
+    assert "D16" not in judged(story, 1)
+
+
+def acked() -> list[Event]:
+    """What a machine did whose way to our HTTP port was closed."""
+    return upto(recorded("bios-blocked"), kind("dhcp.ack"))
+
+
+def test_d17_ipxe_never_asks_for_its_script() -> None:
+    found = judged(acked(), 20)
+
+    assert problems(found) == {"D17"}
+    assert found["D17"].seen == "iPXE got its address 20 s ago and never asked for its script"
+    assert found["D17"].means == "TCP port 8090 of 10.77.0.1 is blocked on the way, or a proxy is in between"
+    assert problems(judged(acked(), 19)) == set()
+    assert problems(judged(recorded("bios-blocked"), 50)) == {"D17"}
+    assert problems(judged(upto(recorded("bios"), kind("http.sent", role="script")), 60)) == set()
+
+
+def test_d17_an_address_in_the_url_that_is_not_in_its_subnet() -> None:
+    story = [edited(e, bootfile="http://192.168.1.5:8090/boot/x.ipxe") if e.kind == "dhcp.ack" else e for e in acked()]
+    assert judged(story, 20)["D17"].means == "its URL names 192.168.1.5, which is not in its own subnet"
+
+    assert judged(acked(), 20, world=facts(firewall="firewalld"))["D17"].action == "wizard"
+
+
+def test_d17_beside_another_server() -> None:
+    world = facts(subnets=(SUBNET.model_copy(update={"mode": SubnetMode.PROXY}),))
+    story = upto(recorded("bios-proxy"), kind("dhcp.request"))
+
+    assert problems(judged(story, 20, world=world)) == {"D17"}
+    assert problems(judged(story, 10, world=world)) == set()
+
+
+def started(name: str = "uefi") -> list[Event]:
+    """A boot up to its last file."""
+    return upto(recorded(name), kind("http.sent", role="initrd"))
+
+
+def test_d20_a_silent_kernel() -> None:
+    found = judged(started(), 120)
+
+    assert problems(found) == {"D20"}
+    assert found["D20"].seen == "fetched kernel and initrd of discovery; silent for 2 min"
+    assert problems(judged(started(), 119)) == set()
+    assert problems(judged(recorded("uefi"), 600)) == set()
+
+
+def test_d20_its_system_runs_but_its_agent_does_not_come() -> None:
+    story = upto(recorded("uefi"), kind("dhcp.ack", stage="os"))
+    one = judged(story, 120)["D20"]
+
+    assert (one.brief, one.means) == ("its agent is silent", "its system runs but its agent does not reach us")
+
+
+def test_d20_too_little_memory_is_said_sooner() -> None:
+    who = machine(started(), inventory=inventory("uefi", memory=256))
+    found = judged(started(), 30, who)
+
+    assert problems(found) == {"D20"}
+    assert found["D20"].means == "it has 256 MiB of memory and discovery needs 512"
+    assert problems(judged(started(), 29, who)) == set()
+    # What kernel and firmware keep for themselves is no shortage.
+    assert problems(judged(started(), 30, machine(started(), inventory=inventory("uefi", memory=470)))) == set()
+
+
+def test_d20_waits_for_the_initrd() -> None:
+    kernel = without(started(), kind("http.sent", role="initrd"), kind("http.started", role="initrd"))
+
+    assert "D20" not in judged(kernel, 600)
