@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 
 from app.cli.forms import Noun
 from app.errors import BootcartError
+from app.model.inert import inert
 
 _TIMES = frozenset(
     {"time", "since", "seen", "expires", "created", "heartbeat", "probed", "started", "heard", "reported", "now"}
@@ -22,11 +23,8 @@ _GAP = "  "
 
 
 def shown(text: object) -> str:
-    """`text` on one line without control, bidi or other format characters."""
-    raw = str(text)
-    if raw.isascii() and raw.isprintable():
-        return raw
-    return "".join("." if unicodedata.category(char)[0] == "C" else char for char in raw)
+    """`text` as inert text (see app.model.inert): on one line, and nothing in it can steer a terminal."""
+    return inert(str(text))
 
 
 def cells(text: str) -> int:
@@ -34,7 +32,7 @@ def cells(text: str) -> int:
     if text.isascii():
         return len(text)
     wide = sum(1 for char in text if unicodedata.east_asian_width(char) in "WF")
-    return len(text) + wide - sum(1 for char in text if unicodedata.combining(char))
+    return len(text) + wide - sum(1 for char in text if unicodedata.category(char) in ("Mn", "Me"))
 
 
 def cell(name: str, value: Any) -> str:

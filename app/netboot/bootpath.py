@@ -12,11 +12,14 @@ from urllib.parse import unquote_to_bytes
 
 from app.model.bootenv import BootEnv
 from app.model.fields import normal_mac
+from app.model.inert import hidden
 
 PATH_MAX = 1024
 NAME_MAX = 255
 SCRIPT_FOLDER = "boot"
 _MAC_LENGTH = len("52:54:00:00:00:07")
+ANSWER_FOLDER = "answers"
+REPORT_FOLDER = "reports"
 AUTOEXEC = "autoexec.ipxe"
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -35,6 +38,7 @@ class Role(StrEnum):
     SCRIPT = "script"
     KERNEL = "kernel"
     INITRD = "initrd"
+    ANSWER = "answer"
     FILE = "file"
 
 
@@ -83,7 +87,7 @@ def normalise(raw: bytes | str, *, percent: bool = False) -> str:
 
     `percent` decodes %XX once, as HTTP does; TFTP names are taken literally. Backslashes are slashes, as Windows'
     loaders write them; empty and `.` segments vanish, as shim's `//grubx64.efi` needs. Raises BadPathError for `..`,
-    control characters, drive letters, and what is not UTF-8 or too long.
+    control, bidi and other hidden characters, drive letters, and what is not UTF-8 or too long.
     """
     octets = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogateescape")
     if percent:
@@ -94,7 +98,7 @@ def normalise(raw: bytes | str, *, percent: bool = False) -> str:
         raise BadPathError("the path is not UTF-8") from None
     if len(octets) > PATH_MAX:
         raise BadPathError(f"the path is longer than {PATH_MAX} bytes")
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+    if any(hidden(char) for char in text):
         raise BadPathError("the path has a control character")
     segments = [segment for segment in text.replace("\\", "/").split("/") if segment not in ("", ".")]
     if ".." in segments:
@@ -120,6 +124,22 @@ def script_mac(path: str) -> str | None:
         return normal_mac(found[1])
     except ValueError:
         return None
+
+
+def answer_path(token: str, name: str) -> str:
+    """Where an installer finds an answer file of its own: the token is the key, so events never show this path."""
+    return f"{ANSWER_FOLDER}/{token}/{name}"
+
+
+def report_path(token: str, step: str) -> str:
+    """What an installer asks for to tell how it goes."""
+    return f"{REPORT_FOLDER}/{token}/{step}"
+
+
+def secret_path(path: str) -> tuple[str, str, str] | None:
+    """Folder, token and name of a path made by `answer_path` or `report_path`; None for any other."""
+    parts = path.split("/")
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 and parts[0] in (ANSWER_FOLDER, REPORT_FOLDER) else None
 
 
 def role_of(path: str, environments: Iterable[BootEnv] = ()) -> Role:

@@ -193,7 +193,7 @@ def _agent(boot: _Boot, event: Event) -> None:
     elif event.kind == "agent.failed":
         registered = boot.facts.get("agent")
         name = "inventory" if registered and registered.ended is not None else "agent"
-        boot.hop(name).saw(event, f"{event.data.get('step', '')}: {event.data.get('output', '')}", failed=True)
+        boot.hop(name).saw(event, _last_words(event), failed=True)
 
 
 def boots(events: Sequence[Event]) -> tuple[tuple[Event, ...], ...]:
@@ -319,3 +319,9 @@ def _state(facts: _Facts, skipped: bool) -> HopState:
     if facts.ended is not None:
         return HopState.DONE
     return HopState.ACTIVE if facts.began is not None else HopState.WAITING
+
+
+def _last_words(event: Event) -> str:
+    """What failed at an agent's step: the last line it wrote."""
+    lines = str(event.data.get("output", "")).splitlines()
+    return f"{event.data.get('step', '')}: {lines[-1] if lines else ''}"

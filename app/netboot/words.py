@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
+from app.model.inert import inert
 
 LIMIT = 255
 
 
 def plain(raw: bytes | str, limit: int = LIMIT) -> str:
-    """`raw` as printable text, at most `limit` characters.
-
-    Undecodable bytes and control, bidi and other format characters become `.`.
-    """
+    """`raw` as inert text (see app.model.inert), at most `limit` characters; undecodable bytes become dots."""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    text = text.rstrip("\0")[:limit]
-    return "".join("." if unicodedata.category(char)[0] == "C" or char == "\ufffd" else char for char in text)
+    return inert(text.rstrip("\0")[:limit])[:limit]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from app.model.inert import inert
+
 if TYPE_CHECKING:
     from app.model.machine import Machine
     from app.model.subnet import Range, Subnet
@@ -21,11 +23,8 @@ _ASCII_FOR = {
 
 
 def safe(text: object, limit: int = 1000) -> str:
-    """`text` on one line without control, bidi or other format characters: nothing in it can steer a terminal."""
-    raw = str(text)[:limit]
-    if raw.isascii() and raw.isprintable():
-        return raw
-    return "".join("." if unicodedata.category(char)[0] == "C" else char for char in raw)
+    """`text` as inert text (see app.model.inert): nothing in it can steer a terminal."""
+    return inert(str(text)[:limit])
 
 
 def console_text(text: str) -> str:

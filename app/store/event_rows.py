@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.model.event import Event, EventDraft, Level
+from app.model.inert import inert
 from app.model.query import LIMIT_MAX, Page, Query, apply, fits
 from app.store import tables
 
@@ -61,7 +62,8 @@ def number(draft: EventDraft, event_id: int, machine: uuid.UUID | None) -> Event
         id=event_id,
         time=draft.time,
         kind=draft.kind,
-        message=_storable(draft.message),
+        # One line of plain text, whoever put it together.
+        message=inert(draft.message),
         level=draft.level,
         mac=draft.mac,
         machine=draft.machine or machine,

@@ -54,6 +54,7 @@ def test_http_paths_are_decoded_once(raw: str, path: str) -> None:
         ("%2e%2e/x", True), ("..%2fx", True), ("a%5c..%5cb", True), ("%2e%2e%5cx", True),
         (b"\xc0\xae\xc0\xae/x", False), ("%c0%ae%c0%ae/x", True), ("%ff", True), (b"\xff", False),
         ("a\0b", False), ("a%00b", True), ("a\r\nb", False), ("a%0d%0ab", True), ("\x1b[2J", False), ("a\x7f", False),
+        ("a\x9b31mb", False), ("a\u202eb", False), ("a%e2%80%aeb", True), ("a\u200bb", False), ("a\u2028b", False),
         ("C:\\x", False), ("c:/x", False), ("x" * 2000, False), ("a/" + "x" * 300, False), ("\udc80", False),
     ],
     ids=repr,

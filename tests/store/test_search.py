@@ -35,7 +35,7 @@ _TERMS = st.builds(
 
 
 @given(events=st.lists(st.tuples(_WORDS, _WORDS, _FACTS), min_size=1, max_size=8), terms=st.lists(_TERMS, max_size=3))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_filter_finds_the_same_in_the_store_as_in_memory(
     store: Store, events: list[tuple[str, str, dict[str, object]]], terms: list[str]
 ) -> None:
