@@ -229,7 +229,8 @@ async def undo(app: BootcartApp, key: str = "") -> None:
     """Take back one command."""
     done = await app.session.client.commands.undo(key)
     app.look_again()
-    app.say(f"{safe(done.summary)}  (Z does it again; @ shows the log)")
+    # The way back stands first: the summary may be longer than the line.
+    app.say(f"undone (Z does it again): {safe(done.summary)}")
 
 
 async def redo(app: BootcartApp) -> None:
@@ -243,9 +244,9 @@ async def redo(app: BootcartApp) -> None:
         taken_back = undone.get(one.id)
         # An undo of an undo is a redo: it is not done again but taken back, with z.
         if one.undone_by is None and taken_back is not None and taken_back.verb != "undo":
-            done = await commands.undo(str(one.id))
+            await commands.undo(str(one.id))
             app.look_again()
-            app.say(f"done again: {safe(taken_back.summary)}  (command {done.id}; z undoes it)")
+            app.say(f"done again (z undoes it): {safe(taken_back.summary)}")
             return
     app.say("nothing to do again: Z follows z, before anything else is changed")
 

@@ -20,7 +20,7 @@ def chips(session: Session, *, wide: bool) -> list[Chip]:
     """Pieces from left to right; those with the highest rank go first when room is short."""
     found: list[Chip] = []
     if session.info is not None and session.info.holding:
-        found.append(Chip("HOLD: answering no one", "bad", 0, "HOLD"))
+        found.append(Chip("HOLD: no one is answered", "bad", 0, "HOLD: no answers"))
     if session.info is not None and session.info.lab:
         found.append(Chip(f"lab {session.info.lab}", "chip", 6))
     served = [one for one in session.interfaces if one.served]

@@ -492,7 +492,7 @@ async def test_ux9_what_was_undone_is_done_again_step_by_step() -> None:
         await stage.press("z")
         await stage.until(lambda: now()[0] == "600", "the second")
         await stage.press("Z")
-        await stage.see("done again: set prefs unknown-token-timeout")
+        await stage.see("done again (z undoes it): set prefs unknown-token-timeout")
         await stage.until(lambda: now()[0] == "700", "again")
         await stage.press("Z")
         await stage.until(lambda: now()[1] == "spare", "the other again")

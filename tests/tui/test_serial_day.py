@@ -154,7 +154,7 @@ def test_a_day_at_a_serial_console(day: tuple[Day, Rack], tmp_path: Path) -> Non
     pane.press("End", "C-u")
     pane.type("soon")
     pane.press("Down", "Enter")
-    me.look("pref-error", "unknown-token-timeout cannot be 'soon'")
+    me.look("pref-error", "unknown-token-timeout cannot be 'soon' (seconds, from 30 to 86400)")
     pane.press("End", "C-u")
     pane.type("900")
     pane.press("Down", "Enter")
@@ -169,7 +169,7 @@ def test_a_day_at_a_serial_console(day: tuple[Day, Rack], tmp_path: Path) -> Non
     pane.press("z")
     me.comes(lambda: me.absent("reservations", address), "the reservation is taken back")
     pane.press("@")
-    me.look("commands", " commands > ", "undone by", "took back")
+    me.look("commands", " commands > ", "undone by", "undone (Z does it again): took back")
 
     # The log: only DHCP, held still while more comes.
     pane.press("6")

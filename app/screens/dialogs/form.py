@@ -98,6 +98,8 @@ class Row(Enduring, Horizontal):
         self.beside = Bar()
         self.beside.add_class("beside")
         self.error = ""
+        self.remedy = ""
+        """The whole of the error: what is wrong, and what to do."""
         self.bracketed = False
         self.input: Entry | Pick | Bar
         if field.fixed:
@@ -188,7 +190,7 @@ class Form(Dialog[Any]):
         for row in self.rows:
             row.tell(focused=row.input.has_focus)
         if (row := next((row for row in self.rows if row.input.has_focus), None)) is not None:
-            text = row.error or row.field.help
+            text = row.remedy or row.error or row.field.help
             self.said.set(line((safe(text), "warn" if row.error else "dim")))
         elif not any(row.error for row in self.rows):
             self.said.set(Line())
@@ -198,7 +200,7 @@ class Form(Dialog[Any]):
         self.asked_to_leave = False
         for row in self.rows:
             if row.input.has_focus and row.error:
-                row.error = ""
+                row.error = row.remedy = ""
                 row.tell(focused=True)
 
     def on_choices_taken(self, event: Choices.Taken) -> None:
@@ -212,7 +214,7 @@ class Form(Dialog[Any]):
 
     async def _save(self) -> None:
         for row in self.rows:
-            row.error = ""
+            row.error = row.remedy = ""
             row.tell(focused=row.input.has_focus)
         self.said.set(line(("saving ...", "dim")))
         try:
@@ -232,7 +234,7 @@ class Form(Dialog[Any]):
         row = next((row for row in self.rows if row.field.name in (error.field, first)), None)
         text = f"{error.message} ({error.hint})" if error.hint else error.message
         if row is not None:
-            row.error = error.message
+            row.error, row.remedy = error.message, text
             row.tell(focused=True)
             if not row.field.fixed:
                 row.input.focus()
