@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: the API, the command line, the settings, the events, the diagnoses.
+"""Write docs/reference from the code: the API, the command line, the settings, the events, the diagnoses, the keys.
 
 python packaging/reference.py           write the pages
 python packaging/reference.py --check   exit with 1 when a page is not current
@@ -22,6 +22,7 @@ from app.errors import BY_CODE  # noqa: E402
 from app.model.engine import PREFERENCES  # noqa: E402
 from app.model.event import EVENT_KINDS  # noqa: E402
 from app.netboot.diagnose import RULES  # noqa: E402
+from app.screens.registry import ACTIONS, AREAS, CHANGING, Action, key_word  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by packaging/reference.py from the code. -->"
@@ -302,8 +303,8 @@ def diagnoses_page() -> str:
         NOTE,
         "",
         "What Bootcart finds by itself when a machine does not boot. Each finding stands on the machine's row, above "
-        "its timeline, in `bootcart machines diagnose KEY` and in the events `diagnosis.found` and `diagnosis.cleared`. "
-        "Where more is known, for example which server answered or which service is down, the finding says so.",
+        "its timeline, in `bootcart machines diagnose KEY` and in the events `diagnosis.found` and "
+        "`diagnosis.cleared`. Where more is known, for example which server answered or which service is down, the finding says so.",
         "",
         *table(
             ("id", "seen", "means", "do", "waits"),
@@ -313,11 +314,33 @@ def diagnoses_page() -> str:
     return "\n".join(lines)
 
 
+def keys_page() -> str:
+    """docs/reference/keys.md."""
+    said = "`?` shows those of the screen you are on. What `--read-only` refuses is marked."
+    lines = ["# Keys", "", NOTE, "", said, ""]
+    lines += ["## Everywhere", "", *_keys(action for action in ACTIONS if action.keys and not action.areas)]
+    lines += ["## Areas", "", *table(("key", "area", "what"), [(code(key), name, what) for key, name, what in AREAS])]
+    for name in dict.fromkeys(area for action in ACTIONS for area in action.areas):
+        lines += [f"## On {name}", "", *_keys(one for one in ACTIONS if one.keys and name in one.areas)]
+    forms = [(code(form), action.help) for action in ACTIONS for form in (action.words, *action.aliases) if form]
+    lines += ["## The command line of the interface (`:`)", "", *table(("form", "what"), forms)]
+    return "\n".join(lines)
+
+
+def _keys(actions: Iterable[Action]) -> Iterator[str]:
+    rows: list[tuple[str, str]] = []
+    for action in actions:
+        closed = " *(not under `--read-only`)*" if action.id in CHANGING else ""
+        rows.append((" ".join(code(key_word(key)) for key in action.keys), action.help + closed))
+    yield from table(("key", "what"), rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "api.md": api_page,
     "cli.md": cli_page,
     "diagnoses.md": diagnoses_page,
     "events.md": events_page,
+    "keys.md": keys_page,
     "settings.md": settings_page,
 }
 

@@ -34,6 +34,8 @@ class Boot:
     local: float | None = None
     """Seconds from the order to reboot until then."""
     failure: str = ""
+    found: tuple[str, ...] = ()
+    """What was called a problem on the way."""
 
 
 def serial(machine: state.MachineState) -> str:
@@ -75,6 +77,14 @@ async def _one(client: HttpClient, boot: Boot, *, to_disk: bool) -> None:
             await _own_disk(client, boot)
     except AssertionError as error:
         boot.failure = str(error)
+    page = await client.events.list(kind="diagnosis.found")
+    boot.found = tuple(event.message for event in page.items if event.mac == boot.machine.mac)
+
+
+def assert_no_findings(boot: Boot) -> None:
+    """It booted, and nothing was called a problem."""
+    assert boot.failure == ""
+    assert boot.found == (), boot.found
 
 
 async def _inventory(client: HttpClient, boot: Boot) -> None:
@@ -100,7 +110,8 @@ async def _sent(client: HttpClient, mac: str) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-async def _assigned(client: HttpClient, key: str) -> bool:
+async def assigned(client: HttpClient, key: str) -> bool:
+    """It is to boot its own disk, and told to reboot; false while its agent is not heard."""
     try:
         await client.machines.assign(key, "local", reboot=True)
     except ConflictError:
@@ -112,7 +123,7 @@ async def _own_disk(client: HttpClient, boot: Boot) -> None:
     machine, key = boot.machine, f"Mac:{boot.machine.mac}"
     assert machine.marker not in serial(machine), "it had booted its disk before"
     deadline = time.monotonic() + 60
-    while not await _assigned(client, key):
+    while not await assigned(client, key):
         assert time.monotonic() < deadline, f"{machine.name} has no agent that heartbeats"
         await asyncio.sleep(_POLL)
     told = time.time()

@@ -67,6 +67,7 @@ def _done(boot: Timeline) -> tuple[str, ...]:
 
 def _check_discovered(boot: Boot) -> None:
     kind, record = boot.machine.kind, boot.record
+    boots.assert_no_findings(boot)
     path, hops = DISCOVERED[kind]
     assert (boot.discovered.path, _done(boot.discovered)) == (path, hops)
     assert boot.discovered.at == ""

@@ -45,6 +45,7 @@ def test_a_machine_boots_beside_the_sites_dhcp_server(
     machine, boot = office.inventory(vm, "beside dnsmasq")
     given = office.engine.events(mac=vm.mac)
 
+    assert [event.message for event in given if event.kind == "diagnosis.found"] == []
     assert boot.path == path
     assert done(boot) == hops
     assert {hop.name for hop in boot.hops} - set(hops) == set(skipped(boot))
