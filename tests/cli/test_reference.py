@@ -25,6 +25,7 @@ def test_the_committed_pages_are_current() -> None:
         ("cli.md", ["bootcart machines assign KEY BOOTENV", "--lease-time SECONDS", "| 6 | unreachable |"]),
         ("events.md", ["`dhcp.discover`"]),
         ("settings.md", ["`BOOTCART_DATA_DIR`", "`unknown-bootenv`"]),
+        ("keys.md", ["## On leases", "`Ctrl-L`", "| `reserve ADDRESS MAC` |"]),
     ],
 )
 def test_a_page_tells(page: str, words: list[str]) -> None:
