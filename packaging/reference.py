@@ -303,8 +303,9 @@ def diagnoses_page() -> str:
         NOTE,
         "",
         "What Bootcart finds by itself when a machine does not boot. Each finding stands on the machine's row, above "
-        "its timeline, in `bootcart machines diagnose KEY` and in the events `diagnosis.found` and `diagnosis.cleared`. "
-        "Where more is known, for example which server answered or which service is down, the finding says so.",
+        "its timeline, in `bootcart machines diagnose KEY` and in the events `diagnosis.found` and "
+        "`diagnosis.cleared`. Where more is known, for example which server answered or which service is down, the "
+        "finding says so.",
         "",
         *table(
             ("id", "seen", "means", "do", "waits"),
