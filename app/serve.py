@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import Field, fields
@@ -71,5 +72,11 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
     except BootcartError as error:
         sys.stderr.write(f"bootcart serve: {error}\n")
         return EXIT_CONFIGURATION
+    except OSError as error:
+        logging.getLogger("app.engine").exception("the engine ended")
+        # What no part had words for may pass, so that a supervisor may try again.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"bootcart serve: {where}{error.strerror or error} (see the line above)\n")
+        return 1
     finally:
         drained()

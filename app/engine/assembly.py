@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +13,15 @@ from typing import Protocol
 
 from app.clock import Clock, SystemClock
 from app.config import Settings
+from app.engine import logs
 from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
 from app.engine.notify import notify
 from app.engine.port import Operations
 from app.engine.segments import Segments
 from app.engine.watch import Watch, watchdog_seconds
+from app.errors import InvalidError
+from app.model.engine import Preference
 from app.model.event import EventDraft, Level
 from app.model.subnet import Lease
 from app.netboot.exchange import Policy
@@ -158,12 +162,17 @@ class Engine:
             diagnoses.changed()
             if change.noun == "subnets":
                 segments.subnets_changed()
+            elif isinstance(change.after, Preference) and change.after.name == "log-level":
+                logs.apply_levels(change.after.value or settings.log_level)
             elif isinstance(change.before, Lease) and change.after is None:
                 dhcp.forget(change.before.address)
             elif isinstance(change.after, Lease):
                 dhcp.restore(change.after)
 
         layer.listen(changed)
+        with contextlib.suppress(InvalidError):  # of a version that knew other parts
+            if chosen := store.directory.preference("log-level"):
+                logs.apply_levels(chosen)
         foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
         operations = Operations(
             settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, self._stop_soon(), clock

@@ -124,6 +124,12 @@ PREFERENCES: tuple[Preference, ...] = (
         default="http://ftp.debian.org/debian",
         description="where Debian packages come from",
     ),
+    Preference(
+        name="log-level",
+        value="",
+        default="",
+        description="level of the log by part, such as info,dhcp=debug; empty: as the engine was started",
+    ),
 )
 """The closed list of preferences with their defaults."""
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from app.errors import BootcartError, InvalidError
 from app.store import schema, sqlitefile
-from app.store.faults import explain
+from app.store.faults import AGAIN, AT_START, explain
 from app.store.place import DirectoryLock, prepare_directory
 from app.store.writer import StoreWriter
 
@@ -34,6 +34,7 @@ class Database:
         """What is odd about the database although it could be opened; told to the operator as events."""
         self.unclean = True
         """The run before this one did not close the database, or that cannot be told."""
+        self._opened = False
         self._lock = lock
         self._writing = engine.execution_options(**{sqlitefile.WRITES: True})
         self.writer = StoreWriter(self._writing.connect, self.explain)
@@ -53,6 +54,7 @@ class Database:
             database = cls(_open_file(path) if path else _open_server(url), lock, data_dir, path)
             database.unclean, database.doubts = unclean, doubts
             database._mark_open()
+            database._opened = True
             database.writer.start()
         except BaseException:
             lock.release()
@@ -61,7 +63,7 @@ class Database:
 
     def explain(self, error: BaseException) -> BootcartError:
         """An error of the database in words."""
-        return explain(error, self.where, self.path)
+        return explain(error, self.where, self.path, AGAIN if self._opened else AT_START)
 
     @contextmanager
     def read(self) -> Generator[Connection]:
@@ -198,4 +200,4 @@ def _upgrade(engine: Engine, path: Path | None) -> None:
         with engine.execution_options(**{sqlitefile.WRITES: True}).begin() as connection:
             schema.upgrade(connection)
     except DBAPIError as error:
-        raise explain(error, where, path) from error
+        raise explain(error, where, path, AT_START) from error

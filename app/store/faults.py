@@ -11,13 +11,14 @@ from sqlalchemy.exc import DBAPIError
 from app.errors import BootcartError, ConflictError, UnavailableError
 
 AGAIN = "the engine goes on by itself as soon as it can write again"
+AT_START = "then start the engine again"
 
 _SAID: dict[int, tuple[str, str]] = {
-    sqlite3.SQLITE_FULL: ("the disk that holds {where} is full", f"free some space; {AGAIN}"),
-    sqlite3.SQLITE_READONLY: ("{where} cannot be written: it is read-only", f"mount its file system writable; {AGAIN}"),
+    sqlite3.SQLITE_FULL: ("the disk that holds {where} is full", "free some space; {then}"),
+    sqlite3.SQLITE_READONLY: ("{where} cannot be written: it is read-only", "mount its file system writable; {then}"),
     sqlite3.SQLITE_BUSY: (
         "another process keeps {where} locked",
-        f"`fuser {{where}}` names it; {AGAIN}",
+        "`fuser {where}` names it; {then}",
     ),
     sqlite3.SQLITE_IOERR: (
         "the disk that holds {where} reports an input/output error",
@@ -39,18 +40,23 @@ _SAID: dict[int, tuple[str, str]] = {
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes an unprivileged process can still write on the file system of `path`; -1 where that cannot be told."""
+    """Bytes an unprivileged process can still write on the file system of `path`; -1 where that cannot be told.
+
+    0 also where no file can be made any more: the file system has run out of inodes.
+    """
     try:
         told = os.statvfs(path if path.exists() else path.parent)
     except OSError:
         return -1
+    if told.f_files and not told.f_favail:
+        return 0
     return told.f_bavail * told.f_frsize
 
 
-def explain(error: BaseException, where: str, path: Path | None = None) -> BootcartError:
+def explain(error: BaseException, where: str, path: Path | None = None, then: str = AGAIN) -> BootcartError:
     """`error` from the database as an error for an operator; a BootcartError is returned as it is.
 
-    `where` names the database, `path` is its file where it is one.
+    `where` names the database, `path` is its file where it is one, `then` what follows once the fault is mended.
     """
     if isinstance(error, BootcartError):
         return error
@@ -62,10 +68,11 @@ def explain(error: BaseException, where: str, path: Path | None = None) -> Bootc
         return ConflictError(f"the store refused it: {original}", hint="another object already has this value")
     if isinstance(code, int):
         primary = code & 0xFF
-        # A full disk shows as an input/output error where SQLite cannot extend its shared memory.
-        if primary == sqlite3.SQLITE_IOERR and path is not None and 0 <= free_bytes(path) < 65536:
+        # A full disk shows as an input/output error where SQLite cannot extend its shared memory, or cannot make it.
+        extending = primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+        if extending and path is not None and 0 <= free_bytes(path) < 65536:
             primary = sqlite3.SQLITE_FULL
         if primary in _SAID:
             message, hint = _SAID[primary]
-            return UnavailableError(message.format(where=where), hint=hint.format(where=where))
-    return UnavailableError(f"{where} failed: {str(original) or type(original).__name__}", hint=AGAIN)
+            return UnavailableError(message.format(where=where), hint=hint.format(where=where, then=then))
+    return UnavailableError(f"{where} failed: {str(original) or type(original).__name__}", hint=then)

@@ -13,12 +13,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import BootcartError
-from app.store.faults import explain
+from app.store.faults import AT_START, explain
 from app.store.place import sync_directory
 
 BUSY_SECONDS = 5
 _MAGIC = b"SQLite format 3\0"
-_RESTORE = "stop, move the file away and put a backup in its place; without one, move it away to begin with nothing"
+
+BACKUP = "{stem}-before-upgrade-from-{revision}.db"
 
 # Transactions of an engine with this execution option take the write lock when they begin.
 WRITES = "bootcart_writes"
@@ -77,7 +78,7 @@ def create(path: Path, fill: Callable[[Connection], None]) -> None:
         with engine.begin() as connection:
             fill(connection)
     except Exception as error:
-        raise explain(error, str(draft), draft) from error
+        raise explain(error, str(draft), draft, AT_START) from error
     finally:
         engine.dispose()
     draft.rename(path)
@@ -97,9 +98,9 @@ def check(path: Path) -> None:
             hint="it must belong to the user the engine runs as, mode 600",
         ) from error
     if not head:
-        raise BootcartError(f"the database {path} is empty (0 bytes): its content was lost", hint=_RESTORE)
+        raise BootcartError(f"the database {path} is empty (0 bytes): its content was lost", hint=_restore(path))
     if head != _MAGIC:
-        raise BootcartError(f"{path} is not a SQLite database, or its first page is damaged", hint=_RESTORE)
+        raise BootcartError(f"{path} is not a SQLite database, or its first page is damaged", hint=_restore(path))
     if not os.access(path, os.W_OK):
         raise BootcartError(
             f"the database {path} cannot be written", hint="it must belong to the user the engine runs as, mode 600"
@@ -113,16 +114,26 @@ def check(path: Path) -> None:
             connection.close()
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise BootcartError(f"the database {path} is damaged: {error}", hint=_RESTORE) from error
-        raise explain(error, f"the database {path}", path) from error
+            raise BootcartError(f"the database {path} is damaged: {error}", hint=_restore(path)) from error
+        raise explain(error, f"the database {path}", path, AT_START) from error
     if verdict is None or verdict[0] != "ok":
         said = str(verdict[0]).replace("\n", " ") if verdict else "no answer"
-        raise BootcartError(f"the database {path} is damaged: {said}", hint=_RESTORE)
+        raise BootcartError(f"the database {path} is damaged: {said}", hint=_restore(path))
+
+
+def _restore(path: Path) -> str:
+    """What to do about a database that is lost: nothing is written over it, and the newest backup is named."""
+    backups = sorted(
+        path.parent.glob(BACKUP.format(stem=path.stem, revision="*")), key=lambda each: each.stat().st_mtime
+    )
+    if not backups:
+        return "move the file away and put a backup in its place; without one, move it away to begin with nothing"
+    return f"move the file away and copy {backups[-1]} to its place; it is as it was before the last upgrade"
 
 
 def back_up(path: Path, revision: str) -> Path:
     """A copy of the database beside it, as it is before its schema leaves `revision`; an earlier copy is replaced."""
-    copy = path.with_name(f"{path.stem}-before-upgrade-from-{revision}.db")
+    copy = path.with_name(BACKUP.format(stem=path.stem, revision=revision))
     draft = copy.with_name(copy.name + ".new")
     draft.unlink(missing_ok=True)
     source = sqlite3.connect(path, timeout=BUSY_SECONDS)
@@ -130,7 +141,7 @@ def back_up(path: Path, revision: str) -> Path:
     try:
         source.backup(target)
     except sqlite3.DatabaseError as error:
-        raise explain(error, str(draft), draft) from error
+        raise explain(error, str(draft), draft, AT_START) from error
     finally:
         target.close()
         source.close()

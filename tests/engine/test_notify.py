@@ -118,6 +118,8 @@ def test_an_engine_tells_its_life(manager: tuple[Manager, Path]) -> None:
                 assert "failed: http (" in ready.splitlines()[1]
                 told.hears("WATCHDOG=1")
                 told.hears("WATCHDOG=1")
+                # A level of a part, changed while it runs.
+                engine.told("prefs", "set", "log-level", "engine=error")
                 (home / "hang").touch()
                 told.hears("STATUS=", "dhcp (its thread does not answer)")
                 engine.up("dhcp")
@@ -139,6 +141,8 @@ def test_an_engine_tells_its_life(manager: tuple[Manager, Path]) -> None:
                 assert "8090" in healed.last_reason
                 assert "8090" in engine.told("services", "list").partition("http")[2]
                 (home / "hang").unlink()
+                assert " ERROR app.engine.watch: dhcp has not answered for " in engine.log()
+                assert "answers again" not in engine.log()
             finally:
                 engine.close()
         told.hears("STOPPING=1")

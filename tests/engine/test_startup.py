@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from app.clock import SystemClock
+from app.store.store import Store, open_store
 from tests.engine.conftest import Rack
 from tests.engine.process import ROOT, environment, folder
 
@@ -108,3 +114,114 @@ def test_a_database_that_is_none() -> None:
         said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS))
         assert str(database) in said
         assert database.read_bytes() == b"this is not a database" * 1000
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+def on_disk(home: Path, options: str, *, then: str = "true") -> list[str]:
+    """A mount namespace with a small file system on `home`, in which `then` is done first."""
+    script = f'mount -t tmpfs -o mode=700,{options} none {home} && {then} && exec "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+
+
+# Where the space ends decides which step of the start meets it.
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("size=8k", "is full"),
+        ("size=128k", "is full"),
+        ("size=4m,nr_inodes=1", "cannot be made: the disk is full"),
+        ("size=4m,nr_inodes=2", "cannot be written: the disk is full"),
+        ("size=4m,nr_inodes=3", "cannot be made: No space left on device"),
+        ("size=4m,nr_inodes=4", "is full"),
+        ("size=4m,nr_inodes=5", "is full"),
+        ("size=4m,nr_inodes=6", "No space left on device"),
+        ("size=4m,nr_inodes=8", "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_said_with_what_to_do(options: str, words: str) -> None:
+    with folder() as home:
+        said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS, prefix=on_disk(home, options)))
+
+    assert words in said
+    assert "free" in said
+    # It does not: nothing starts it again by itself.
+    assert "goes on by itself" not in said
+
+
+def test_a_read_only_disk_is_said_and_what_is_there_stays() -> None:
+    with folder() as home:
+        fill = f"cp -a {home}.kept/data {home}/data && mount -o remount,ro {home}"
+        kept = home.with_name(home.name + ".kept")
+        made(kept / "data").close()
+        try:
+            prefix = on_disk(home, "size=4m", then=fill)
+            said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS, prefix=prefix))
+            assert said.startswith(
+                f"the data directory {home / 'data'} cannot be written: the file system is read-only"
+            )
+            prefix = on_disk(home, "size=4m", then=f"mount -o remount,ro {home}")
+            said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS, prefix=prefix))
+            assert said.startswith(f"the data directory {home / 'data'} cannot be made: the file system is read-only")
+        finally:
+            shutil.rmtree(kept)
+
+
+# --- databases -------------------------------------------------------------------------------------------------------
+
+
+def made(data: Path) -> Store:
+    """An open store in a new data directory."""
+    data.parent.mkdir(exist_ok=True)
+    return open_store(data, SystemClock())
+
+
+def test_a_newer_version_s_data_is_not_touched() -> None:
+    with folder() as home:
+        made(home / "data").close()
+        path = home / "data/bootcart.db"
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE alembic_version SET version_num = '9999'")
+        before = path.read_bytes()
+        said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS))
+
+        assert "written by a newer Bootcart" in said
+        assert "start the newer Bootcart, or restore the backup" in said
+        assert path.read_bytes() == before
+
+
+def test_a_damaged_database_is_kept_and_its_backup_named() -> None:
+    with folder() as home:
+        made(home / "data").close()
+        path = home / "data/bootcart.db"
+        # The schema's page is whole, what follows is noise.
+        whole = path.read_bytes()
+        path.write_bytes(whole[:4096] + b"\x5a" * (len(whole) - 4096))
+        damaged = path.read_bytes()
+        said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS))
+        assert said.startswith(f"the database {path} is damaged: ")
+        assert "without one, move it away to begin with nothing" in said
+
+        backup = home / "data/bootcart-before-upgrade-from-0001.db"
+        backup.write_bytes(whole)
+        said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS))
+        assert f"move the file away and copy {backup} to its place" in said
+        assert path.read_bytes() == damaged
+        # What it says works.
+        path.rename(path.with_suffix(".damaged"))
+        shutil.copy(backup, path)
+        made(home / "data").close()
+
+
+def test_keys_that_others_could_read_or_that_are_damaged() -> None:
+    with folder() as home:
+        made(home / "data").close()
+        (home / "data/secrets").mkdir(mode=0o700, exist_ok=True)
+        key = home / "data/secrets/token.key"
+        key.write_bytes(b"short")
+        key.chmod(0o600)
+        said = one_line(refused("--data-dir", str(home / "data"), *HARMLESS))
+
+        assert str(key) in said
+        assert key.read_bytes() == b"short"

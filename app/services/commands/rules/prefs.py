@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from urllib.parse import urlsplit
 
+from app.config import log_levels
 from app.errors import InvalidError, NotFoundError
 from app.model.engine import PREFERENCES, Preference
 from app.services.commands.rules import bootenvs
@@ -42,6 +43,11 @@ def check(preference: Preference, value: str, directory: Directory) -> str:
         raise InvalidError(
             f"{value} is for machines nobody has named", hint="choose one that may be assigned", field="value"
         )
+    elif name == "log-level":
+        try:
+            log_levels(value or "info")
+        except InvalidError as error:
+            raise InvalidError(error.message, hint=error.hint, field="value") from None
     elif name == "debian-mirror":
         _check_url(value)
         return value.rstrip("/")
