@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ ALREADY_RUNS = 73
 LOG_LIMIT = 4 * 1024 * 1024
 TAIL_LINES = 20
 TAIL_BYTES = 8192
+
+HANDED = 3
+"""The descriptor under which the engine finds its boot HTTP socket (sd_listen_fds(3))."""
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
@@ -92,7 +96,7 @@ class Supervisor:
         except OSError as error:
             self.say(f"{self.state_path} cannot be written: {error.strerror}")
 
-    def spawn(self) -> int:
+    def spawn(self, listener: socket.socket) -> int:
         pid = os.fork()
         if pid:
             return pid
@@ -100,6 +104,8 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.dup2(self.log, 1)
             os.dup2(self.log, 2)
+            os.dup2(listener.fileno(), HANDED, inheritable=True)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="boot-http")
             # Without a shell is the point: the arguments are ours.
             os.execvp(self.command[0], self.command)  # noqa: S606
         except OSError as error:
@@ -157,11 +163,17 @@ class Supervisor:
     def run(self) -> int:
         """Supervise until asked to stop or the engine says that it should not be started again; the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        # Bound by the engine, which has the right to low ports, and held here, so that machines which connect while no
+        # engine runs wait for the next one instead of being refused.
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            return self._keep(listener)
+
+    def _keep(self, listener: socket.socket) -> int:
         failures = 0
         while True:
             start = os.fstat(self.log).st_size
             began = time.monotonic()
-            pid = self.spawn()
+            pid = self.spawn(listener)
             self.record("running", pid)
             status, asked = self.watch(pid)
             lived = time.monotonic() - began

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -168,3 +169,32 @@ def test_the_log_is_turned_while_it_is_written(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (60, 30)])
 def test_back_off(failures: int, seconds: float) -> None:
     assert supervisor.delay_after(failures) == seconds
+
+
+ENGINE = """
+import os, sys, time
+from app.services.boothttp.listener import listener
+sock = listener("127.0.0.1", int(sys.argv[1]))
+print("listens", flush=True)
+connection, _ = sock.accept()
+connection.sendall(str(os.getpid()).encode())
+connection.close()
+time.sleep(60)
+"""
+
+
+def test_machines_that_connect_while_no_engine_runs_are_served_by_the_next(keep: Callable[..., Kept]) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    path = f"PYTHONPATH={Path(SCRIPT).parents[2]}"
+    kept = keep("env", path, sys.executable, "-c", ENGINE, str(port), delays="1")
+    kept.until(lambda _: kept.log_path.exists() and "listens" in kept.log_path.read_text())
+    first = kept.state()["pid"]
+
+    os.kill(first, signal.SIGKILL)
+    kept.until(lambda found: found["state"] == "waiting")
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as machine:
+        answered_by = int(machine.recv(16))
+
+    assert answered_by == kept.state()["pid"] != first

@@ -23,6 +23,7 @@ from app.netboot.words import plain
 from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
 from app.services.boothttp.connections import BootServer, Gate
 from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
+from app.services.boothttp.listener import BACKLOG, listener, silence
 from app.services.boothttp.ranges import Part, choose
 
 TELL_PER_SECOND = 20
@@ -80,9 +81,8 @@ class BootHttpService:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
         boot = BootServer(self._handle, Gate(self._accepts, self.counters), BODY_MAX)
         try:
-            server = await asyncio.get_running_loop().create_server(
-                boot, self._address, self.port, backlog=1024, reuse_address=True
-            )
+            sock = listener(self._address, self.port)
+            server = await asyncio.get_running_loop().create_server(boot, sock=sock, backlog=BACKLOG)
         except OSError as error:
             raise _cannot_listen(error, self._address, self.port) from error
         self.port = server.sockets[0].getsockname()[1]
@@ -94,6 +94,8 @@ class BootHttpService:
         """Close everything; downloads that run are cut off."""
         if self._server is None or self._boot is None or self._pool is None:
             return
+        for sock in self._server.sockets:
+            silence(sock)
         self._server.close()
         await self._boot.shutdown(1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
