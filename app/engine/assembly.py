@@ -246,7 +246,7 @@ class Engine:
         operations.emit(draft.model_copy(update={"level": level}))
         say(f"bootcart: {words}; API at unix:{self._settings.socket}")
         for service in operations.services():
-            if service.reason:
+            if service.name in degraded:
                 say(f"bootcart: {service.name} failed: {service.reason} ({service.hint})")
         notify("READY=1", f"STATUS={registry.status()}")
 

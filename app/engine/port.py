@@ -147,7 +147,7 @@ class Operations:
         self._stop("an operator asked")
 
     def services(self) -> Sequence[Service]:
-        return self._registry.services()
+        return self._segments.told(self._registry.services())
 
     async def restart(self, service: str) -> Service:
         return await self._registry.restart(service)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 
 from app.clock import Clock
 from app.config import Settings
-from app.model.engine import ForeignServer, Interface
+from app.model.engine import ForeignServer, Interface, Service
 from app.model.event import EventDraft, Level
 from app.model.subnet import SubnetMode
 from app.services.gate import SegmentGate
-from app.services.interfaces import InterfaceService, describe_changes
+from app.services.interfaces import InterfaceService, describe_changes, renames
+from app.services.outages import Outage, affected, outage
 from app.services.probe import ProbeService
 from app.services.registry import Registry
 from app.services.router import RouterService
@@ -44,6 +45,9 @@ class Segments:
         )
         self.router = RouterService(self._answering, clock)
         self._watch: asyncio.Task[None] | None = None
+        # Where each subnet was when it last was anywhere, by name; and what interfaces that went are called now.
+        self._homes: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
         self._loop = asyncio.get_running_loop()
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -67,9 +71,10 @@ class Segments:
                     level=Level.WARNING,
                     message=f"there is no interface {name}; it is served once it appears",
                     interface=name,
-                    data={"name": name, "what": "is not there"},
+                    data={"name": name, "what": "is not there", "stops": "", "hint": "bootcart interfaces list"},
                 )
             )
+        self._remember()
         self._watch = asyncio.create_task(self.gate.watch(), name="gate")
 
     async def stop(self) -> None:
@@ -87,8 +92,32 @@ class Segments:
     # --- what others ask ------------------------------------------------------------------------------------------
 
     def listing(self) -> list[Interface]:
-        """Every interface with what the engine knows of it; loopback is left out."""
-        return [self._told(interface) for interface in self.interfaces.current() if interface.kind != "loopback"]
+        """Every interface with what the engine knows of it, also those that are missed; loopback is left out."""
+        present = [interface for interface in self.interfaces.current() if interface.kind != "loopback"]
+        names = {interface.name for interface in present}
+        missed = [Interface(name=name) for name in self.outages() if name not in names]
+        return [self._told(interface) for interface in (*present, *missed)]
+
+    def outages(self) -> dict[str, Outage]:
+        """The interfaces that machines wait behind in vain, by name."""
+        present = {interface.name: interface for interface in self.interfaces.current()}
+        subnets = [
+            subnet for subnet in self._directory.subnets() if subnet.enabled and subnet.mode is not SubnetMode.OFF
+        ]
+        found: dict[str, Outage] = {}
+        for name in (*self._settings.interface, *dict.fromkeys(self._homes.values())):
+            here = [each for each in subnets if self._homes.get(each.name) == name or each.interface == name]
+            # Told to serve it, with nothing to serve on it yet: that it is not there is worth a word all the same.
+            if name not in found and (here or name not in present):
+                named = name in self._settings.interface
+                if wrong := outage(name, present.get(name), here, called=self._renamed.get(name, ""), named=named):
+                    found[name] = wrong
+        return found
+
+    def told(self, services: Sequence[Service]) -> list[Service]:
+        """Services as an operator sees them: with the interfaces they miss."""
+        outages = self.outages()
+        return [affected(service, outages) for service in services]
 
     async def ask(self, name: str) -> Interface:
         """Probe one interface for other DHCP servers, now. Raises NotFoundError or BootcartError."""
@@ -134,6 +163,7 @@ class Segments:
         self.gate.foreign(name, server)
 
     def _told(self, interface: Interface) -> Interface:
+        wrong = self.outages().get(interface.name)
         subnet = next(
             (s.name for s in self._directory.subnets() if any(a.ip in s.cidr for a in interface.addresses)), ""
         )
@@ -143,27 +173,52 @@ class Segments:
                 "subnet": subnet,
                 "foreign": self.probe.foreign(interface.name),
                 "probed": self.probe.probed(interface.name),
+                "reason": wrong.reason if wrong else "",
+                "hint": wrong.hint if wrong else "",
             }
         )
 
     def _changed(self, before: Sequence[Interface], after: Sequence[Interface]) -> None:
-        if before:
-            for name, what in describe_changes(before, after):
-                self._emit(
-                    EventDraft(
-                        time=self._clock.now(),
-                        kind="interface.changed",
-                        level=Level.WARNING if "lost" in what or "gone" in what else Level.INFO,
-                        message=f"{name} {what}",
-                        interface=name,
-                        data={"name": name, "what": what},
-                    )
-                )
-                if "lost" in what or "gone" in what or "re-created" in what:
-                    self.gate.link_lost(name)
+        changes = describe_changes(before, after) if before else []
+        names = {interface.name for interface in after}
+        self._renamed = {**self._renamed, **renames(before, after)}
+        self._renamed = {old: new for old, new in self._renamed.items() if old not in names and new in names}
+        outages = self.outages()
+        for name, what in changes:
+            self._emit(self._change(name, what, outages.get(name)))
+            if what != "has link" and not what.startswith("got "):
+                self.gate.link_lost(name)
         self._follow()
 
+    def _change(self, name: str, what: str, wrong: Outage | None) -> EventDraft:
+        message = f"{name} {what}"
+        if wrong is not None:
+            message += (f"; {wrong.stops} not served" if wrong.subnets else "") + f": {wrong.hint}"
+        elif waiting := [subnet for subnet, home in self._homes.items() if home == name]:
+            message += f"; {', '.join(waiting)} served as soon as the segment was asked for other servers"
+        return EventDraft(
+            time=self._clock.now(),
+            kind="interface.changed",
+            level=Level.WARNING if wrong is not None else Level.INFO,
+            message=message,
+            interface=name,
+            data={
+                "name": name,
+                "what": what,
+                "stops": wrong.stops if wrong is not None else "",
+                "hint": wrong.hint if wrong is not None else "",
+            },
+        )
+
+    def _remember(self) -> None:
+        """Note where each subnet is."""
+        known = {subnet.name: segment.name for subnet in self._directory.subnets()
+                 if (segment := self.gate.segment_of(subnet)) is not None}  # fmt: skip
+        stored = {subnet.name for subnet in self._directory.subnets()}
+        self._homes = {name: home for name, home in {**self._homes, **known}.items() if name in stored}
+
     def _follow(self) -> None:
+        self._remember()
         if self.probe.name not in self._settings.disable:
             self.probe.follow()
         if self.router.listening or self._watch is not None:

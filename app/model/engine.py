@@ -67,6 +67,8 @@ class Interface(Model):
     subnet: str = Field(default="", description="name of the subnet its address is in")
     foreign: tuple[ForeignServer, ...] = Field(default=(), description="other DHCP servers heard on it")
     probed: Epoch | None = Field(default=None, description="when it was last probed for other DHCP servers")
+    reason: str = Field(default="", description="why machines on it are not answered as they should be")
+    hint: str = Field(default="", description="what to do about that")
 
 
 class Preference(Model):

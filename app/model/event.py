@@ -52,7 +52,7 @@ EVENT_KINDS: dict[str, str] = {
     "service.started": "service, listening",
     "service.failed": "service, reason, hint, owner",
     "service.stopped": "service",
-    "interface.changed": "name, what",
+    "interface.changed": "name, what, stops, hint",
     "dhcp.discover": "xid, stage, arch, arch_name, firmware, vendor_class, user_class, hostname, "
     "requested, relay, secs, guid",
     "dhcp.offer": "xid, stage, address, subnet, bootfile, next_server, why, reason, bootenv",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address
 
@@ -24,6 +25,10 @@ _ANOTHER = "another DHCP server answers"
 _FRESH = 300.0
 # How often a segment with a held subnet is asked again.
 _AGAIN = 60.0
+
+# After another server was heard on a segment that was served (seconds, drawn anew each time): of two engines that fell
+# silent because of each other, the one that asks first finds nobody and serves, and the other hears it.
+_CONTEND = (2.0, 10.0)
 
 Probe = Callable[[str], Awaitable[Sequence[ForeignServer]]]
 
@@ -55,6 +60,8 @@ class SegmentGate:
         self._checked: dict[str, float] = {}
         # Grows whenever an interface may have been led to another segment.
         self._marks: dict[str, int] = {}
+        # When to ask again sooner than usual (monotonic).
+        self._sooner: dict[str, float] = {}
         # Which holds have been told of: (subnet, reason).
         self._told: frozenset[tuple[str, str]] = frozenset()
         self._seen: frozenset[str] = frozenset()
@@ -104,7 +111,9 @@ class SegmentGate:
         if not self._needs_gate(subnet):
             return ""
         interface = self.segment_of(subnet)
-        return self._verdicts.get(interface.name, CHECKING) if interface else ""
+        if interface is None:
+            return ""
+        return self._verdicts.get(interface.name, CHECKING) if interface.link else f"{interface.name} has no link"
 
     def segment_of(self, subnet: Subnet) -> Interface | None:
         """The interface whose segment a subnet is; None for one that is reached through a relay only."""
@@ -138,6 +147,9 @@ class SegmentGate:
                 },
             )
         )
+        if self._verdicts.get(name) == "":
+            self._sooner[name] = self._clock.monotonic() + secrets.SystemRandom().uniform(*_CONTEND)
+            self._wake.set()
         self._verdict(name, reason)
 
     def _on(self, name: str) -> list[Subnet]:
@@ -186,9 +198,14 @@ class SegmentGate:
                 await asyncio.gather(*(self._check(name) for name in due))
                 continue
             try:
-                await asyncio.wait_for(self._wake.wait(), _AGAIN / 4)
+                await asyncio.wait_for(self._wake.wait(), self._pause())
             except TimeoutError:
                 continue
+
+    def _pause(self) -> float:
+        """Seconds until the next look."""
+        soonest = min(self._sooner.values(), default=float("inf")) - self._clock.monotonic()
+        return min(_AGAIN / 4, max(0.05, soonest))
 
     def _due(self) -> list[str]:
         now = self._clock.monotonic()
@@ -204,13 +221,16 @@ class SegmentGate:
                 self._verdicts = {name: why for name, why in self._verdicts.items() if name != interface.name}
             held = bool(self._verdicts.get(interface.name, CHECKING))
             # A segment without link has nobody to answer, and nobody to be answered; it is asked once it is up.
-            if interface.link and held and (age >= _AGAIN or interface.name not in self._verdicts):
+            again = age >= _AGAIN or now >= self._sooner.get(interface.name, float("inf"))
+            if interface.link and held and (again or interface.name not in self._verdicts):
                 due.add(interface.name)
         self._seen = frozenset(needing)
+        self._sooner = {name: when for name, when in self._sooner.items() if when > now}
         return sorted(due)
 
     async def _check(self, name: str) -> None:
         mark = self.mark(name)
+        self._sooner.pop(name, None)
         try:
             found = await self._probe(name)
         except BootcartError as error:

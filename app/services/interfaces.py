@@ -157,11 +157,15 @@ class InterfaceService:
 def describe_changes(before: Sequence[Interface], after: Sequence[Interface]) -> list[tuple[str, str]]:
     """What changed between two states, as (interface, words)."""
     old, new = {i.name: i for i in before}, {i.name: i for i in after}
-    words: list[tuple[str, str]] = [(name, "is gone") for name in old if name not in new]
+    renamed = renames(before, after)
+    former = {now: name for name, now in renamed.items()}
+    words: list[tuple[str, str]] = [
+        (name, f"is now called {renamed[name]}" if name in renamed else "is gone") for name in old if name not in new
+    ]
     for name, now in new.items():
         was = old.get(name)
         if was is None:
-            words.append((name, "appeared"))
+            words.append((name, f"was called {former[name]}" if name in former else "appeared"))
             continue
         if was.link != now.link:
             words.append((name, "has link" if now.link else "lost its link"))
@@ -174,3 +178,11 @@ def describe_changes(before: Sequence[Interface], after: Sequence[Interface]) ->
         if was.index != now.index:
             words.append((name, "was re-created"))
     return words
+
+
+def renames(before: Sequence[Interface], after: Sequence[Interface]) -> dict[str, str]:
+    """Interfaces that go by another name now: old name → new name. The kernel's index stays."""
+    names = {interface.name for interface in after}
+    by_index = {(interface.index, interface.mac): interface.name for interface in after}
+    gone = [interface for interface in before if interface.name not in names]
+    return {was.name: now for was in gone if (now := by_index.get((was.index, was.mac)))}

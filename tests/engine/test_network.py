@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import netns
-from tests.engine.card import card, pxe
+from tests.engine.card import card, ipxe, pxe
 from tests.engine.conftest import LOADERS, new_mac
 from tests.engine.process import Engine, running
 
@@ -28,6 +28,20 @@ def ip(ns: str, *words: str) -> None:
 
 def changed(engine: Engine, what: str, after: int) -> None:
     engine.event("interface.changed", after=after, match=lambda event: event.data["what"] == what)
+
+
+def told(engine: Engine, reason: str, hint: str) -> None:
+    """What is wrong with eth0 stands in the event, at the interface and at the services that machines speak to."""
+    event = engine.events("interface.changed")[-1]
+    assert (event.level.value, event.data["stops"], event.data["hint"]) == ("warning", "rack7", hint)
+    assert event.message.endswith(f"; rack7 not served: {hint}")
+    shown = engine.ask(engine.client.interfaces.show("eth0"))
+    assert (shown.reason, shown.hint) == (reason, hint)
+    for name in ("dhcp", "tftp", "http"):
+        service = engine.service(name)
+        assert service.state.value == "up"
+        assert f"{reason}: rack7 not served" in service.reason
+        assert hint in service.hint
 
 
 def boots(engine: Engine, ns: str) -> str:
@@ -51,7 +65,7 @@ def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) 
         # A name that was mistyped, or a card that comes later: said once, and nothing else is kept waiting.
         assert "bootcart: there is no interface eth5; it is served once it appears\n" in engine.log()
         absent = engine.event("interface.changed")
-        assert (absent.level.value, absent.data) == ("warning", {"name": "eth5", "what": "is not there"})
+        assert (absent.level.value, absent.data["name"], absent.data["what"]) == ("warning", "eth5", "is not there")
         # No address yet: the subnet can be made, nobody is answered.
         assert engine.subnet().hold == ""
         early = new_mac()
@@ -59,8 +73,9 @@ def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) 
             firmware.say("discover", new=True)
             assert engine.event("dhcp.silent", mac=early).data["reason"] == "no-subnet"
             assert firmware.waiting() == []
-        [shown] = engine.ask(engine.client.interfaces.list()).items
+        shown, missed = engine.ask(engine.client.interfaces.list()).items
         assert (shown.name, shown.addresses, shown.served) == ("eth0", (), False)
+        assert (missed.name, missed.reason, missed.up) == ("eth5", "eth5 is not there", False)
 
         mark = engine.newest()
         ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
@@ -74,7 +89,8 @@ def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) 
         mark = engine.newest()
         ip(server, "link", "set", "eth0", "down")
         changed(engine, "lost its link", mark)
-        assert engine.hold_of() == "checking for other DHCP servers"
+        assert engine.hold_of() == "eth0 has no link"
+        told(engine, "eth0 is down", "`ip link set eth0 up`")
         ip(server, "link", "set", "eth0", "up")
         changed(engine, "has link", mark)
         second = boots(engine, client)
@@ -83,7 +99,7 @@ def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) 
         mark = engine.newest()
         ip(server, "link", "delete", "eth0")
         changed(engine, "is gone", mark)
-        assert engine.ask(engine.client.interfaces.list()).items == ()
+        told(engine, "eth0 is not there", "plug the card in or load its driver: it is served once it is there")
         engine.sound()
         netns.attach(lan.switch, "br0", server, "eth0", mac="52:54:00:00:00:01", address="10.7.0.1/24")
         third = boots(engine, client)
@@ -93,6 +109,9 @@ def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) 
         mark = engine.newest()
         ip(server, "address", "del", "10.7.0.1/24", "dev", "eth0")
         changed(engine, "lost 10.7.0.1/24", mark)
+        told(
+            engine, "eth0 has no address in 10.7.0.0/24", "`ip address add ADDRESS/24 dev eth0`, or change subnet rack7"
+        )
         ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
         changed(engine, "got 10.7.0.1/24", mark)
         boots(engine, client)
@@ -117,3 +136,56 @@ def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) 
             assert (nine.served, nine.subnet) == (False, "nine")
         states = {each.state.value for each in engine.ask(engine.client.services.list()).items}
         assert states == {"up"}
+
+
+def test_an_interface_that_is_renamed(lan: netns.Segment, artefacts: Path) -> None:
+    """Named on the command line it is missed; named back it is served, without a restart."""
+    server, client = lan.server, lan.clients[0]
+    ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
+    with running(server, "--interface", "eth0", "--artefacts", str(artefacts)) as engine:
+        engine.subnet()
+        boots(engine, client)
+        mark = engine.newest()
+        # A link is renamed while it is down, as udev does it.
+        ip(server, "link", "set", "eth0", "down")
+        ip(server, "link", "set", "eth0", "name", "lan0")
+        ip(server, "link", "set", "lan0", "up")
+        hint = "start the engine with --interface lan0, or rename it back"
+        renamed = engine.event("interface.changed", after=mark, match=lambda e: e.data["what"] == "is now called lan0")
+        assert (renamed.data["stops"], renamed.data["hint"]) == ("rack7", hint)
+        netns.until(
+            lambda: engine.ask(engine.client.interfaces.show("eth0")).reason == "eth0 is now called lan0",
+            what="eth0 is missed",
+        )
+        assert hint in engine.service("dhcp").hint
+        ip(server, "link", "set", "lan0", "down")
+        ip(server, "link", "set", "lan0", "name", "eth0")
+        ip(server, "link", "set", "eth0", "up")
+        ip(server, "address", "replace", "10.7.0.1/24", "dev", "eth0")
+        boots(engine, client)
+        assert engine.service("dhcp").reason == ""
+
+
+def test_the_served_address_changes(lan: netns.Segment, artefacts: Path) -> None:
+    """What machines are told follows: the server's address, where the loader is, and the URLs."""
+    server, client = lan.server, lan.clients[0]
+    ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
+    with running(server, "--interface", "eth0", "--artefacts", str(artefacts)) as engine:
+        engine.subnet(router=None, dns=[])
+        boots(engine, client)
+        mark = engine.newest()
+        ip(server, "address", "add", "10.7.0.2/24", "dev", "eth0")
+        ip(server, "address", "del", "10.7.0.1/24", "dev", "eth0")
+        ip(server, "address", "replace", "10.7.0.2/24", "dev", "eth0")
+        engine.event("interface.changed", after=mark, match=lambda event: "10.7.0.2/24" in event.data["what"])
+        netns.until(
+            lambda: (
+                [str(each) for each in engine.ask(engine.client.interfaces.show("eth0")).addresses] == ["10.7.0.2/24"]
+            ),
+            what="the new address alone",
+        )
+        engine.served()
+        with card(client, new_mac(), ipxe(7)) as firmware:
+            offer = firmware.discover()
+            assert (offer.server, offer.siaddr) == ("10.7.0.2", "10.7.0.2")
+            assert offer.boot.startswith("http://10.7.0.2:8090/")

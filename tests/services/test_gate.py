@@ -258,7 +258,7 @@ async def test_a_probe_that_failed_is_repeated_once_the_link_is_back() -> None:
     view.probe, ask = failing, view.probe
     gate = view.gate()
     await view.settle(gate)
-    assert hold(gate) == CHECKING
+    assert hold(gate) == "eth1 has no link"
     view.present = [ETH1]
     gate._probe = ask
     await view.settle(gate)
@@ -286,3 +286,30 @@ async def test_what_could_not_be_asked_names_no_server() -> None:
     await view.settle(gate)
 
     assert [(event.kind, event.data["server"]) for event in view.events] == [("subnet.held", "")]
+
+
+async def test_of_two_engines_that_silenced_each_other_one_serves() -> None:
+    """Both were let on the segment at once and heard each other; whoever asks first finds nobody."""
+    first, second = View(subnet()), View(subnet())
+    gates = (first.gate(), second.gate())
+    for view, gate in zip((first, second), gates, strict=True):
+        await view.settle(gate)
+        assert hold(gate) == ""
+        gate.foreign("eth1", ROGUE)
+        assert "10.7.0.9" in hold(gate)
+
+    # Not before a pause that is drawn, and long before the usual minute.
+    first.time += 1.9
+    await first.settle(gates[0])
+    assert len(first.asked) == 1
+    first.time += 8.2
+    await first.settle(gates[0])
+    assert (len(first.asked), hold(gates[0])) == (2, "")
+    second.time += 10.1
+    second.answers = [[ROGUE]]
+    await second.settle(gates[1])
+    assert (len(second.asked), "10.7.0.9" in hold(gates[1])) == (2, True)
+    # From now on it asks at the usual pace.
+    second.time += 20
+    await second.settle(gates[1])
+    assert len(second.asked) == 2

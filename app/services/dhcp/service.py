@@ -35,6 +35,16 @@ class LeaseJournal(Protocol):
         ...
 
 
+def _way(seconds: float) -> str:
+    """How far a clock was set, in words."""
+    size = abs(seconds)
+    unit, name = next(
+        ((unit, name) for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")) if size >= 2 * unit),
+        (1, "seconds"),
+    )
+    return f"{'forward' if seconds > 0 else 'back'} by {size / unit:.0f} {name}"
+
+
 def _ignore_leases(leases: Sequence[Lease]) -> None:
     del leases
 
@@ -77,6 +87,8 @@ class DhcpService(Responder):
         self._table = LeaseTable()
         self._anchor = clock.now() - clock.monotonic()
         self._shifted = 0.0
+        # By how much stored leases began after now, at the start.
+        self._behind: list[float] = []
         self.counters.update(dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases"), 0))
 
     @property
@@ -117,12 +129,35 @@ class DhcpService(Responder):
     async def prepare(self) -> None:
         """Rebuild the index from what is stored: whatever was on its way when we stopped was never acknowledged."""
         self._anchor = self._clock.now() - self._clock.monotonic()
-        self._table = LeaseTable(await asyncio.to_thread(self._leases))
+        stored = await asyncio.to_thread(self._leases)
+        self._table = LeaseTable([self._bounded(lease) for lease in stored])
         self.counters["leases"] = len(self._table)
 
+    def _bounded(self, lease: Lease) -> Lease:
+        """A lease as it is, or, where it began after now, as long as it was ever given for.
+
+        Then the clock is behind (an empty battery, say), and would keep the lease alive for years. What is left is no
+        less than its machine was told.
+        """
+        ahead = lease.since - self.now()
+        if ahead <= _CLOCK_TOLD_SECONDS:
+            return lease
+        self._behind.append(ahead)
+        return lease.model_copy(update={"since": self.now(), "expires": lease.expires - ahead})
+
     def begin(self) -> None:
-        """Start to sweep."""
+        """Start to sweep; tell of a clock that went back while we did not run."""
         self._sweep()
+        if self._behind:
+            leases = [lease for lease in self._table.leases() if lease.expires > self.now()]
+            self._store(leases)
+            self._on_leases(leases)
+            self._tell_clock(
+                -max(self._behind),
+                f"{len(self._behind)} leases were given later than now, and last as long as they would have",
+                len(self._behind),
+            )
+            self._behind = []
 
     def handle(self, packet: DhcpPacket, arrival: Arrival) -> None:
         """Answer one message; what changes a lease waits for the journal."""
@@ -231,14 +266,9 @@ class DhcpService(Responder):
             self._store(moved)
             self._on_leases(moved)
         if abs(seconds) >= _CLOCK_TOLD_SECONDS:
-            self.emit(
-                [
-                    EventDraft(
-                        time=self.now(),
-                        kind="clock.set",
-                        message=f"the host's clock was set by {seconds:+.0f} s; {len(moved)} leases keep their time",
-                        level=Level.WARNING,
-                        data={"seconds": seconds, "leases": len(moved)},
-                    )
-                ]
-            )
+            self._tell_clock(seconds, f"{len(moved)} leases keep their time", len(moved))
+
+    def _tell_clock(self, seconds: float, what: str, leases: int = 0) -> None:
+        message = f"the host's clock was set {_way(seconds)}; {what}"
+        data = {"seconds": seconds, "leases": leases}
+        self.emit([EventDraft(time=self.now(), kind="clock.set", message=message, level=Level.WARNING, data=data)])

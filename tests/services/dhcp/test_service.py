@@ -224,9 +224,29 @@ async def test_f10_a_clock_that_is_set_ends_no_lease(seconds: float) -> None:
         service.clock.wall += seconds
         await service.do(service._sweep)
         assert service.told[-1].expires == pytest.approx(NOW + seconds + 1000)
-        assert service.events[-1].kind == "clock.set"
+        [told] = [event for event in service.events if event.kind == "clock.set"]
+        assert (told.data["seconds"], told.data["leases"]) == (pytest.approx(seconds, abs=1), 1)
+        assert ("forward" if seconds > 0 else "back") in told.message
         await service.take(selecting(OTHER))
         assert [packet.message for packet in service.sent] == [MessageType.NAK, MessageType.NAK]
+
+
+async def test_f10_a_clock_that_went_back_while_nobody_looked_makes_no_lease_immortal() -> None:
+    """The host comes up in 1970 with leases of today; then its clock is set."""
+    journal = FakeJournal(Lease(address=ADDRESS, mac=MAC, since=NOW + 1e9, expires=NOW + 1e9 + 1000))
+    async with running(journal) as service:
+        await service.do(lambda: None)
+        [lease] = service._table.leases()
+        assert (lease.since, lease.expires) == (pytest.approx(NOW, abs=1), pytest.approx(NOW + 1000, abs=1))
+        assert journal.queue[-1][0] == [lease]
+        [told] = [event for event in service.events if event.kind == "clock.set"]
+        assert told.data["seconds"] == pytest.approx(-1e9, abs=1)
+        service.clock.wall += 1e9
+        await service.do(service._sweep)
+        assert service.told[-1].expires == pytest.approx(NOW + 1e9 + 1000, abs=1)
+        service.clock.pass_by(1001)
+        await service.do(service._sweep)
+        assert service.told[-1].state is LeaseState.EXPIRED
 
 
 async def test_f10_a_lease_under_way_when_the_clock_is_set_keeps_its_length() -> None:
