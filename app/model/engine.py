@@ -121,6 +121,12 @@ PREFERENCES: tuple[Preference, ...] = (
         description="seconds a known machine's token is good for, renewed by its heartbeat",
     ),
     Preference(
+        name="discovery-ssh-keys",
+        value="",
+        default="",
+        description="public keys, parted by commas, that may log in to the discovery system by ssh; none: no ssh",
+    ),
+    Preference(
         name="debian-mirror",
         value="http://ftp.debian.org/debian",
         default="http://ftp.debian.org/debian",

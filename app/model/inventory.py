@@ -44,6 +44,20 @@ class Memory(_Found):
     modules: tuple[str, ...] = ()
 
 
+class Health(_Found):
+    """What a disk says of itself (SMART, NVMe's health log); None where it does not say."""
+
+    status: str = Field(default="", description="passed or failed: the disk's own judgement")
+    temperature: int | None = Field(default=None, description="°C")
+    hours: int | None = Field(default=None, description="powered on")
+    reallocated: int | None = Field(default=None, description="sectors, or SCSI's grown defects")
+    pending: int | None = Field(default=None, description="sectors that could not be read")
+    uncorrectable: int | None = None
+    media_errors: int | None = None
+    used: int | None = Field(default=None, description="percent of its endurance")
+    spare: int | None = Field(default=None, description="percent of its spare blocks that is left")
+
+
 class Disk(_Found):
     """A block device; size in bytes."""
 
@@ -54,6 +68,19 @@ class Disk(_Found):
     transport: str = ""
     rotational: bool = False
     wwn: str = ""
+    health: Health | None = Field(default=None, description="None: not known, or not yet")
+
+
+class Neighbour(_Found):
+    """The switch port at the other end of the cable, as it says by LLDP (IEEE 802.1AB)."""
+
+    switch: str = Field(default="", description="its name, else its chassis id")
+    chassis: str = ""
+    port: str = ""
+    port_description: str = ""
+    description: str = Field(default="", description="of the switch")
+    vlan: int = Field(default=0, description="the port's own VLAN, 0 where it is not said")
+    address: str = Field(default="", description="management address")
 
 
 class Nic(_Found):
@@ -67,6 +94,29 @@ class Nic(_Found):
     address: str = ""
     pci: str = ""
     boot: bool = Field(default=False, description="the one the machine booted from")
+    neighbour: Neighbour | None = Field(default=None, description="None: nothing heard, or not yet")
+
+
+class Bmc(_Found):
+    """The management controller, asked from inside by IPMI."""
+
+    address: str = ""
+    mac: str = ""
+    source: str = Field(default="", description="static or dhcp")
+    gateway: str = ""
+    vlan: int = 0
+    version: str = Field(default="", description="of its firmware")
+
+
+class BootEntry(_Found):
+    """One entry of UEFI firmware's boot menu."""
+
+    number: str
+    name: str = ""
+    path: str = Field(default="", description="device path, as efibootmgr writes it")
+    active: bool = True
+    current: bool = Field(default=False, description="the one this boot came from")
+    next: bool = Field(default=False, description="used once, at the next start")
 
 
 class Inventory(_Found):
@@ -80,5 +130,7 @@ class Inventory(_Found):
     nics: tuple[Nic, ...] = ()
     firmware: str = Field(default="", description="bios or uefi")
     secure_boot: str = Field(default="", description="enabled, disabled, setup or unsupported")
+    boot_entries: tuple[BootEntry, ...] = Field(default=(), description="in the order the firmware tries them")
+    bmc: Bmc | None = Field(default=None, description="None: there is none, or it did not answer yet")
     kernel: str = ""
     agent: str = Field(default="", description="version of the discovery image")

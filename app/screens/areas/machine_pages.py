@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.model.bootenv import BootEnv
 from app.model.engine import Command
+from app.model.inventory import Bmc, BootEntry, Disk, Nic
 from app.model.machine import Machine
 from app.model.timeline import Hop, HopState, Timeline
 from app.screens.widgets.lines import Line, Span, line
@@ -75,12 +76,13 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
     found = machine.inventory
     if found is None:
         return [
+            *access_lines(machine, width),
             line((" nothing reported yet", "dim")),
             *wrapped("It is reported by the discovery system: let the machine boot `discovery`.", width, indent=1),
         ]
     system, cpu = found.system, found.cpu
     bios = f"{system.bios_vendor} {system.bios_version} {system.bios_date}".strip()
-    lines = facts(
+    lines = access_lines(machine, width) + facts(
         (
             ("reported", f"{stamp(found.reported)}, {long_span(now - found.reported)} ago"),
             ("system", f"{system.manufacturer} {system.product}".strip()),
@@ -90,6 +92,7 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
             ("memory", f"{size(found.memory.total)}  {modules(found.memory.modules)}"),
             ("firmware", f"{found.firmware}, {bios}".rstrip(", ")),
             ("Secure Boot", found.secure_boot),
+            *bmc_facts(found.bmc),
         ),
         width,
     )
@@ -98,6 +101,7 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
         kind = f"{disk.transport} {'disk' if disk.rotational else 'ssd'}"
         fields = f"{disk.name:<9} {disk_size(disk.size):<9} {kind:<11} {disk.model:<21} {disk.serial}"
         lines.append(line(safe(fields)))
+    lines += health_lines(found.disks, width)
     titles = "NIC       LINK      MAC                DRIVER      PCI        ADDRESS"
     lines += [line(""), line((fit(titles, width), "head"))]
     for nic in found.nics:
@@ -105,6 +109,7 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
         boot = "  boots" if nic.boot else ""
         fields = f"{nic.name:<9} {link:<9} {nic.mac:<18} {nic.driver:<11} {nic.pci:<10} {nic.address}{boot}"
         lines.append(line(safe(fields)))
+    lines += neighbour_lines(found.nics, width) + boot_entry_lines(found.boot_entries, width)
     more = (
         ("uuid", system.uuid),
         ("board", system.board),
@@ -113,6 +118,77 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
         ("agent", found.agent),
     )
     return [*lines, line(""), *facts(more, width)]
+
+
+def access_lines(machine: Machine, width: int) -> list[Line]:
+    """How to get into its discovery system: root's password, and what to verify ssh by."""
+    access = machine.access
+    if access is None:
+        return []
+    told = (
+        ("console", f"root  {access.password}  at its consoles, in the discovery system of {stamp(access.issued)}"),
+        ("ssh host key", access.host_key),
+    )
+    return [*facts([fact for fact in told if fact[1]], width), line("")] if access.password else []
+
+
+def bmc_facts(bmc: Bmc | None) -> list[tuple[str, str]]:
+    """The management controller."""
+    if bmc is None:
+        return []
+    vlan = f"VLAN {bmc.vlan}" if bmc.vlan else ""
+    version = f"firmware {bmc.version}" if bmc.version else ""
+    told = (bmc.address or "no address", bmc.source, bmc.mac, vlan, version)
+    return [("BMC", "  ".join(filter(None, told)))]
+
+
+def health_lines(disks: Iterable[Disk], width: int) -> list[Line]:
+    """What disks say of themselves; those that say nothing are left out."""
+    lines: list[Line] = []
+    for disk in disks:
+        health = disk.health
+        if health is None:
+            continue
+        told = (
+            (health.temperature, "{} °C"),
+            (health.hours, "{} h on"),
+            (health.used, "{} % used"),
+            (health.spare, "{} % spare"),
+            (health.reallocated, "{} reallocated"),
+            (health.pending, "{} pending"),
+            (health.uncorrectable, "{} uncorrectable"),
+            (health.media_errors, "{} media errors"),
+        )
+        words = ", ".join(form.format(value) for value, form in told if value is not None)
+        style = {"passed": "good", "failed": "bad"}.get(health.status, "dim")
+        word = {"passed": "+ passed", "failed": "! FAILED"}.get(health.status, "? unsaid")
+        lines.append(line(safe(f"{disk.name:<9} "), (f"{word:<9} ", style), words))
+    return [line(""), line((fit("DISK      HEALTH", width), "head")), *lines] if lines else []
+
+
+def neighbour_lines(nics: Iterable[Nic], width: int) -> list[Line]:
+    """The switch ports the cards are plugged into."""
+    lines: list[Line] = []
+    for nic in nics:
+        heard = nic.neighbour
+        if heard is None:
+            continue
+        vlan = str(heard.vlan) if heard.vlan else ""
+        port = f"{heard.port}  {heard.port_description}".strip()
+        lines.append(line(safe(f"{nic.name:<9} {heard.switch:<20} {vlan:<5} {heard.address:<15} {port}")))
+    titles = "NIC       SWITCH               VLAN  ADDRESS         PORT"
+    return [line(""), line((fit(titles, width), "head")), *lines] if lines else []
+
+
+def boot_entry_lines(entries: Iterable[BootEntry], width: int) -> list[Line]:
+    """UEFI's boot menu, in the order the firmware tries it."""
+    lines: list[Line] = []
+    for entry in entries:
+        marks = (("this boot", entry.current), ("next, once", entry.next), ("off", not entry.active))
+        told = ", ".join(word for word, is_so in marks if is_so)
+        lines.append(line(safe(f"{entry.number:<9} {told:<12} {entry.name}")))
+    titles = "ENTRY     STATE        NAME"
+    return [line(""), line((fit(titles, width), "head")), *lines] if lines else []
 
 
 def modules(found: Sequence[str]) -> str:

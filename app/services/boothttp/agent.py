@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from app.model.fields import normal_mac
 from app.model.inventory import Inventory
 from app.model.machine import Machine
 from app.model.subnet import Lease
+from app.netboot import login, sshkeys
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, mint, require, verify
 from app.netboot.words import plain
 
@@ -30,6 +32,7 @@ HEARTBEAT_SECONDS = 10
 MACS_MAX = 64
 OUTPUT_MAX = 4000
 EVENT_KINDS = ("started", "failed", "rebooting")
+HOST_KEY = re.compile(r"ssh-ed25519 SHA256:[A-Za-z0-9+/]{43}")
 
 
 class Registrar(Protocol):
@@ -43,6 +46,10 @@ class Registrar(Protocol):
 
     def heartbeat(self, key: uuid.UUID, /) -> str:
         """The machine's agent lives; what it is to do: nothing, `reboot` or `poweroff`."""
+        ...
+
+    def host_key(self, key: uuid.UUID, fingerprint: str, /) -> None:
+        """The machine answers ssh, with this host key."""
         ...
 
     def agent_event(self, key: uuid.UUID, kind: str, step: str, output: str, /) -> None: ...
@@ -159,6 +166,25 @@ class AgentApi:
         await asyncio.to_thread(self._registrar.agent_event, machine.id, str(kind), step, "\n".join(lines))
         return web.Response(status=204)
 
+    async def access(self, call: Call) -> web.Response:
+        """Who may log in to the machine: the hash of root's password, and the operators' public keys."""
+        machine = self._known(call)
+        said = {"password_hash": "", "ssh_keys": ""}
+        if machine.access is not None:
+            said["password_hash"] = login.password_hash(self._key, machine.id, machine.access.issued)
+        with contextlib.suppress(ValueError):
+            keys = sshkeys.read(self._world.preference("discovery-ssh-keys"))
+            said["ssh_keys"] = "".join(f"{key}\n" for key in keys)
+        return web.json_response(said, headers={"Cache-Control": "no-store"})
+
+    async def host_key(self, call: Call) -> web.Response:
+        """The machine tells how an operator knows it by ssh."""
+        print_ = str(_object(call.body).get("host_key", ""))
+        if HOST_KEY.fullmatch(print_) is None:
+            raise InvalidError("not a host key's fingerprint", hint="ssh-ed25519 SHA256:…", field="host_key")
+        await asyncio.to_thread(self._registrar.host_key, self._known(call).id, print_)
+        return web.Response(status=204)
+
     async def show(self, call: Call) -> web.Response:
         """The machine's own record."""
         return web.Response(body=self._known(call).model_dump_json().encode(), content_type="application/json")
@@ -184,6 +210,8 @@ _OF_MACHINE: Mapping[tuple[str, str], Route] = {
     ("PUT", "inventory"): AgentApi.inventory,
     ("POST", "heartbeat"): AgentApi.heartbeat,
     ("POST", "events"): AgentApi.event,
+    ("GET", "access"): AgentApi.access,
+    ("PUT", "access"): AgentApi.host_key,
     ("GET", ""): AgentApi.show,
 }
 

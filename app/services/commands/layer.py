@@ -69,8 +69,12 @@ class CommandLayer:
         return [self._seen(each) for each in found]
 
     def resolve(self, noun: str, key: str) -> Model:
-        """The object with this id, name or `Index:value`. Raises NotFoundError; ConflictError when it fits several."""
-        return self._seen(self._find(noun, key))
+        """The object with this id, name or `Index:value`. Raises NotFoundError; ConflictError when it fits several.
+
+        A machine carries the password of its console here, and nowhere else.
+        """
+        found = self._seen(self._find(noun, key))
+        return self.roster.revealed(found) if isinstance(found, Machine) else found
 
     def commands(self, limit: int = LISTED) -> list[Command]:
         """The newest commands, oldest first."""

@@ -33,6 +33,10 @@ class Roster(Protocol):
         """One with its status, address and heartbeat as they are now."""
         ...
 
+    def revealed(self, machine: Machine) -> Machine:
+        """One with the password of its console."""
+        ...
+
     def alive(self, machine: uuid.UUID) -> bool:
         """Its agent heartbeats."""
         ...
@@ -52,6 +56,9 @@ class RecordsAlone:
         return self.directory.machines()
 
     def seen(self, machine: Machine) -> Machine:
+        return machine
+
+    def revealed(self, machine: Machine) -> Machine:
         return machine
 
     def alive(self, machine: uuid.UUID) -> bool:

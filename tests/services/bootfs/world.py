@@ -59,6 +59,7 @@ class View:
             "unknown-bootenv": "rescue",
             "known-token-timeout": "3600",
             "unknown-token-timeout": "600",
+            "discovery-ssh-keys": "",
         }
         self.reserved: dict[str, Reservation] = {}
         self.held = False

@@ -49,6 +49,9 @@ class Registry:
         self.calls.append(("heartbeat", machine))
         return self.action
 
+    def host_key(self, machine: uuid.UUID, fingerprint: str, /) -> None:
+        self.calls.append(("host_key", (machine, fingerprint)))
+
     def agent_event(self, machine: uuid.UUID, kind: str, step: str, output: str, /) -> None:
         self.calls.append(("event", (machine, kind, step, output)))
 

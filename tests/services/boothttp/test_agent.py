@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.model.machine import Access
+from app.netboot.login import password, sha512_crypt
 from app.netboot.token import Claims, TokenKind, mint, read
 from app.services.boothttp import agent
 from tests.services.bootfs.world import ID, KEY, MAC, WEB1
@@ -124,3 +126,39 @@ async def test_what_the_registrar_refuses_is_told(listener: Listener) -> None:
 async def test_calls_do_not_wait_for_each_other(listener: Listener) -> None:
     calls = (listener.ask("POST", f"{AT}/heartbeat", json={}, headers=HEADERS) for _ in range(30))
     assert {status for status, _, _ in await asyncio.gather(*calls)} == {200}
+
+
+KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEe4cJ2yUZ1zFZ8nQ3lfN3dGJ0mCkJ1mQ2K2g0QbH1aB"
+
+
+async def test_a_machine_is_told_who_may_log_in(listener: Listener) -> None:
+    status, headers, said = await listener.ask("GET", f"{AT}/access", headers=HEADERS)
+    assert (status, json.loads(said)) == (200, {"password_hash": "", "ssh_keys": ""})
+    assert headers["Cache-Control"] == "no-store"
+
+    listener.world.view.machines[MAC] = WEB1.model_copy(update={"access": Access(issued=1400.5)})
+    listener.world.view.prefs["discovery-ssh-keys"] = f"{KEY_LINE} op@desk, {KEY_LINE} again"
+    told = json.loads((await listener.ask("GET", f"{AT}/access", headers=HEADERS))[2])
+    secret = password(KEY, ID, 1400.5)
+    assert told["password_hash"] == sha512_crypt(secret, told["password_hash"].split("$")[2])
+    assert told["ssh_keys"] == f"{KEY_LINE} op@desk\n{KEY_LINE} again\n"
+    assert secret not in repr(listener.world.events)
+
+
+@pytest.mark.parametrize("token", [None, "unknown"])
+async def test_nobody_else_is_told(listener: Listener, token: str | None) -> None:
+    headers = {}
+    if token:
+        headers = {"Authorization": "Bearer " + mint(Claims(TokenKind.UNKNOWN, MAC, HOME, 5000.0, 1000.0), KEY)}
+    status, _, said = await listener.ask("GET", f"{AT}/access", headers=headers)
+    assert status in (401, 403)
+    assert b"password" not in said
+
+
+async def test_a_machine_tells_its_host_key(listener: Listener) -> None:
+    print_ = "ssh-ed25519 SHA256:" + "aB+/" * 10 + "abc"
+    assert (await listener.ask("PUT", f"{AT}/access", json={"host_key": print_}, headers=HEADERS))[0] == 204
+    assert listener.registry.calls == [("host_key", (ID, print_))]
+    for wrong in ("", "ssh-ed25519 SHA256:short", print_ + "\n", f"{print_}<b>", None):
+        status, _, said = await listener.ask("PUT", f"{AT}/access", json={"host_key": wrong}, headers=HEADERS)
+        assert (status, json.loads(said)["field"]) == (422, "host_key")

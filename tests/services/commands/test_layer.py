@@ -44,6 +44,9 @@ class Wire:
     def seen(self, machine: Machine) -> Machine:
         return machine
 
+    def revealed(self, machine: Machine) -> Machine:
+        return machine
+
     def alive(self, machine: uuid.UUID) -> bool:
         return machine in self.alive_ones
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from app.errors import BootcartError, ConflictError, InvalidError, NotFoundError
 from app.model.inventory import Cpu, Disk, Inventory, Memory, System
 from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.netboot.login import password
 from app.services.machines.registration import telling_serial, telling_uuid
 from tests.services.machines.conftest import ADDRESS, World
 from tests.store.stores import SetClock, mac
@@ -59,7 +61,7 @@ def test_registering_again_changes_nothing(world: World) -> None:
     first = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
     again = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
 
-    assert again == first
+    assert again == first.model_copy(update={"access": again.access})
     assert world.kinds("a") == ["audit.create", "agent.registered", "agent.registered"]
 
 
@@ -289,3 +291,40 @@ def test_nobody_reports_for_a_machine_that_is_none(world: World) -> None:
     machine = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
     with pytest.raises(BootcartError, match="no agent event"):
         world.registrar.agent_event(machine.id, "exploded")
+
+
+def test_the_password_of_its_console_is_told_of_one_machine_alone(world: World, data_dir: Path) -> None:
+    world.roster.password_of = partial(password, b"k" * 32)
+    first = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
+    assert first.access is not None
+    told = world.layer.resolve("machines", first.name)
+    assert isinstance(told, Machine)
+    assert told.access is not None
+    assert told.access.password == password(b"k" * 32, first.id, first.access.issued)
+
+    listed = [each.access for each in world.layer.listing("machines") if isinstance(each, Machine)]
+    assert [access and access.password for access in listed] == [""]
+    world.layer.update("op", "machines", first.name, {**told.model_dump(mode="json"), "description": "rack 7"})
+    world.registrar.heartbeat(first.id)
+    world.emit("engine.ready")
+    written = b"".join(path.read_bytes() for path in data_dir.rglob("*") if path.is_file())
+    assert b"rack 7" in written
+    assert told.access.password.encode() not in written
+
+
+def test_each_registration_has_its_password_and_host_key(world: World, clock: SetClock) -> None:
+    world.roster.password_of = partial(password, b"k" * 32)
+    first = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
+    world.registrar.host_key(first.id, "ssh-ed25519 SHA256:abc")
+    before = world.layer.resolve("machines", first.name)
+    clock.time += 60
+    world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
+    after = world.layer.resolve("machines", first.name)
+
+    assert isinstance(before, Machine)
+    assert isinstance(after, Machine)
+    assert before.access is not None
+    assert after.access is not None
+    assert before.access.host_key == "ssh-ed25519 SHA256:abc"
+    assert after.access.host_key == ""
+    assert after.access.password != before.access.password

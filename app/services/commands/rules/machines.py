@@ -63,9 +63,9 @@ def check_unique(
 def writable(body: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """`body` without what only the engine writes. Raises InvalidError when it wants to change such a field.
 
-    `status` is computed, so an object that is sent back as it was read carries an old one: it is left out.
+    `status` and `access` are computed, so an object that is sent back as it was read carries old ones: left out.
     """
-    kept = {name: value for name, value in body.items() if name != "status"}
+    kept = {name: value for name, value in body.items() if name not in ("status", "access")}
     for name in READ_ONLY & kept.keys():
         if kept[name] != current.get(name):
             raise InvalidError("is written by the engine alone", hint="leave it out", field=name)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from app.config import log_levels
 from app.errors import InvalidError, NotFoundError
 from app.model.engine import PREFERENCES, Preference
+from app.netboot import sshkeys
 from app.services.commands.rules import bootenvs
 from app.store.directory import Directory
 
@@ -48,6 +49,11 @@ def check(preference: Preference, value: str, directory: Directory) -> str:
             log_levels(value or "info")
         except InvalidError as error:
             raise InvalidError(error.message, hint=error.hint, field="value") from None
+    elif name.endswith("-ssh-keys"):
+        try:
+            return ", ".join(sshkeys.read(value))
+        except ValueError as error:
+            raise InvalidError(str(error), hint="the lines of .pub files, parted by commas", field="value") from error
     elif name == "debian-mirror":
         _check_url(value)
         return value.rstrip("/")
