@@ -6,7 +6,9 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from app.model.inventory import Inventory
+from app.model.inventory import Inventory, Neighbour
+from app.netboot.login import sha512_crypt
 from tests.packaging import discovery_image
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
@@ -49,6 +52,7 @@ class StandIn:
 
     actions: list[str] = field(default_factory=list[str])
     refuse: Answer | None = None
+    access: dict[str, str] = field(default_factory=dict[str, str])
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     calls: list[Call] = field(default_factory=list[Call])
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -73,6 +77,8 @@ class StandIn:
                 self.tokens += 1
                 action = self.actions.pop(0) if self.actions else ""
                 return 200, {"action": action, "token": f"machine.{self.tokens}"}
+            if (method, path) == ("GET", own + "access"):
+                return 200, self.access
             return 204, {}
 
     def find(self, method: str, path: str) -> list[Call]:
@@ -98,9 +104,10 @@ class Machine:
     process: subprocess.Popen[bytes]
     serial: Path
     monitor: Path
+    keyboard: Path
 
-    def order(self, words: str) -> None:
-        """A command for QEMU's monitor."""
+    def order(self, words: str) -> str:
+        """A command for QEMU's monitor, and what it answers."""
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(DEADLINE)
             line.connect(str(self.monitor))
@@ -111,6 +118,23 @@ class Machine:
                     said = b""
                 while b"(qemu) " not in said:
                     said += line.recv(4096)
+        return said.decode()
+
+    @contextlib.contextmanager
+    def typing(self) -> Iterator[Callable[[str, str], str]]:
+        """Type on the serial line: a function that sends a line and returns what was said until some words came."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(DEADLINE)
+            line.connect(str(self.keyboard))
+
+            def enter(text: str, until: str) -> str:
+                line.sendall(text.encode() + b"\r")
+                said = b""
+                while until.encode() not in said:
+                    said += line.recv(4096)
+                return said.decode(errors="replace")
+
+            yield enter
 
     def console(self) -> str:
         return self.serial.read_text(errors="replace") if self.serial.exists() else ""
@@ -140,7 +164,7 @@ def listening(stand_in: StandIn) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_PUT = handle_one
+        do_GET = do_POST = do_PUT = handle_one
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """The test keeps the calls itself."""
@@ -175,13 +199,15 @@ def powered_on(
     restricted = "user,id=n0" if network == "user" else network
     argv = [
         "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-display", "none", "-no-reboot",
-        "-monitor", f"unix:{folder}/monitor,server,nowait", "-serial", f"file:{serial}",
+        "-monitor", f"unix:{folder}/monitor,server,nowait",
+        "-chardev", f"socket,id=serial,path={folder}/keyboard,server=on,wait=off,logfile={serial}",
+        "-serial", "chardev:serial",
         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd.img"), "-append", line,
         "-netdev", restricted, "-device", f"{nic},netdev=n0,mac={MAC}", *hardware,
     ]  # fmt: skip
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     try:
-        yield Machine(process, serial, folder / "monitor")
+        yield Machine(process, serial, folder / "monitor", folder / "keyboard")
     finally:
         process.kill()
         process.wait()
@@ -209,6 +235,7 @@ def test_bios_machine_reports_and_obeys(tmp_path: Path, record_property: Callabl
         ("POST", "register", "unknown.0"),
         ("POST", "events", "machine.0"),
         ("PUT", "inventory", "machine.0"),
+        ("GET", "access", "machine.0"),
         ("POST", "heartbeat", "machine.0"),
         ("POST", "heartbeat", "machine.1"),
         ("POST", "heartbeat", "machine.2"),
@@ -232,27 +259,147 @@ def test_bios_machine_reports_and_obeys(tmp_path: Path, record_property: Callabl
     assert (nic.mac, nic.driver, nic.link, nic.address, nic.boot) == (MAC, "virtio_net", True, "10.0.2.15", True)
     manifest = json.loads((discovery_image.built() / "manifest.json").read_text())
     assert (found.kernel, found.agent) == (manifest["kernel"], manifest["release"])
-    assert f"Registered as {NAME}; waiting for an assignment" in console
+    assert f"Registered as {NAME}; idle, waiting for an assignment" in console
     record_property("seconds to the inventory", round(report.seconds, 1))
+
+
+def lldp_frame(ttl: int = 120) -> bytes:
+    """What a switch says (IEEE 802.1AB-2016 section 8), with a VLAN (802.1Q D.2.1) and padding behind the end."""
+
+    def tlv(kind: int, value: bytes) -> bytes:
+        return struct.pack("!H", kind << 9 | len(value)) + value
+
+    return (
+        bytes.fromhex("0180c200000e 02aabbccdd01 88cc")
+        + tlv(1, b"\x04" + bytes.fromhex("02aabbccdd00")) + tlv(2, b"\x05Gi1/0/7") + tlv(3, struct.pack("!H", ttl))
+        + tlv(4, b'to "rack 7"') + tlv(5, b"switch-7") + tlv(8, b"\x05\x01\x0a\0\0\x02" + b"\x02\0\0\0\x01\0")
+        + tlv(127, bytes.fromhex("0080c2 01 0007")) + tlv(0, b"") + bytes(12)
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def switch(folder: Path) -> Iterator[tuple[Sequence[str], Callable[[bytes], None]]]:
+    """A network of datagrams: QEMU's words for its end, and a function that sends a frame to the machine."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(str(folder / "switch"))
+        wire.setblocking(False)
+        there = folder / "port"
+
+        def send(frame: bytes) -> None:
+            with contextlib.suppress(BlockingIOError):
+                while wire.recv(65536):
+                    """What the machine asks this network is nobody's concern; it must not fill the line."""
+            # The port may not be there yet.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError, ConnectionRefusedError):
+                wire.sendto(frame, str(there))
+
+        ends = f"local.type=unix,local.path={there},remote.type=unix,remote.path={folder / 'switch'}"
+        yield ("-netdev", f"dgram,id=switch,{ends}", "-device", "e1000e,netdev=switch,mac=52:54:00:00:00:08"), send
+
+
+PASSWORD = "correct horse"
+
+
+def ssh_to(machine: Machine, folder: Path, key: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run the host's ssh; the machine's host key is kept in `known`."""
+    said = machine.order("info usernet")
+    (port,) = re.findall(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", said)
+    return subprocess.run(
+        [
+            "ssh", "-F", "none", "-p", port, "-i", str(key), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+            "-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={folder / 'known'}",
+            "-o", "ConnectTimeout=60", "root@127.0.0.1", *command,
+        ],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=DEADLINE,
+    )  # fmt: skip
+
+
+def keys_in(folder: Path, name: str) -> tuple[Path, str]:
+    """A new key pair: the private file, and the public line."""
+    path = folder / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
+    return path, path.with_suffix(".pub").read_text().strip()
+
+
+def log_in(machine: Machine) -> None:
+    """At the serial console: a wrong password, then the right one."""
+    with machine.typing() as enter:
+        enter("", "Password:")
+        assert "Login incorrect" in enter("guess", "login: ")
+        enter("root", "Password:")
+        enter(PASSWORD, "# ")
+        assert "uid=0" in enter("id; echo $((6 * 7))-", "\n42-")
+        enter("exit", "press Enter here to log in")
 
 
 def test_uefi_machine_reports_and_powers_off(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    stand_in = StandIn(actions=["poweroff"])
-    hardware = (
-        "-machine", "q35", "-bios", str(OVMF), "-smp", "2",
-        *drive(tmp_path, "d0", 64), "-device", "nvme,drive=d0,serial=NVME-1",
-    )  # fmt: skip
-    with listening(stand_in) as port, powered_on(tmp_path, port, *hardware, nic="e1000e") as machine:
+    """What takes longer follows the first report; an operator logs in at the console and by ssh."""
+    key, public = keys_in(tmp_path, "operator")
+    stranger, _ = keys_in(tmp_path, "stranger")
+    stand_in = StandIn(
+        access={"password_hash": sha512_crypt(PASSWORD, "saltsalt"), "ssh_keys": f"{public}\n"}
+    )
+    with contextlib.ExitStack() as stack:
+        ends, send = stack.enter_context(switch(tmp_path))
+        hardware = (
+            "-machine", "q35", "-bios", str(OVMF), "-smp", "2", *ends,
+            *drive(tmp_path, "d0", 64), "-device", "nvme,drive=d0,serial=NVME-1",
+            *drive(tmp_path, "d1", 64), "-device", "ide-hd,drive=d1,serial=SATA-1",
+            "-device", "ipmi-bmc-sim,id=bmc", "-device", "isa-ipmi-kcs,bmc=bmc",
+        )  # fmt: skip
+        port = stack.enter_context(listening(stand_in))
+        network = "user,id=n0,hostfwd=tcp:127.0.0.1:0-:22"
+        machine = stack.enter_context(powered_on(tmp_path, port, *hardware, network=network, nic="e1000e"))
+
+        def reports() -> list[Inventory]:
+            return [Inventory.model_validate(call.body) for call in stand_in.find("PUT", "/inventory")]
+
+        def whole() -> bool:
+            send(lldp_frame())
+            last = reports()[-1] if reports() else Inventory()
+            healthy = [disk for disk in last.disks if disk.health is not None]
+            heard = [nic for nic in last.nics if nic.neighbour is not None]
+            return len(healthy) == 2 and bool(heard and last.bmc and last.boot_entries)
+
+        stand_in.wait(whole, machine)
+        stand_in.wait(lambda: bool(stand_in.find("PUT", "/access")), machine)
+        log_in(machine)
+        done = ssh_to(machine, tmp_path, key, "cat", "/etc/bootcart-release")
+        assert (done.returncode, done.stdout.strip()) == (0, reports()[-1].agent), done.stderr
+        done = ssh_to(machine, tmp_path, stranger, "true")
+        assert done.returncode == 255
+        assert "Permission denied (publickey)" in done.stderr
+        known = subprocess.run(
+            ["ssh-keygen", "-l", "-f", str(tmp_path / "known")], capture_output=True, text=True, check=True
+        )
+        (told,) = stand_in.find("PUT", "/access")
+        assert told.body == {"host_key": "ssh-ed25519 " + known.stdout.split()[1]}
+        with stand_in.changed:
+            stand_in.actions.append("poweroff")
         assert machine.ended() == 0
     assert stand_in.calls[0].body["firmware"] == "uefi"
-    (report,) = stand_in.find("PUT", "/inventory")
-    found = Inventory.model_validate(report.body)
+    first, last = reports()[0], reports()[-1]
     # This firmware has no keys enrolled: it would take any.
-    assert (found.firmware, found.secure_boot) == ("uefi", "setup")
-    assert (found.cpu.threads, found.nics[0].driver, found.nics[0].speed) == (2, "e1000e", 1000)
-    (disk,) = found.disks
-    assert (disk.name, disk.serial, disk.transport, disk.rotational) == ("nvme0n1", "NVME-1", "nvme", False)
-    record_property("seconds to the inventory", round(report.seconds, 1))
+    assert (first.firmware, first.secure_boot) == ("uefi", "setup")
+    assert (first.cpu.threads, first.nics[0].driver, first.nics[0].speed) == (2, "e1000e", 1000)
+    disks = {disk.name: disk for disk in first.disks}
+    nvme = disks["nvme0n1"]
+    assert (nvme.serial, nvme.transport, nvme.rotational) == ("NVME-1", "nvme", False)
+    assert {disk.health for disk in first.disks} == {nic.neighbour for nic in first.nics} == {first.bmc} == {None}
+    health = {disk.serial: disk.health for disk in last.disks if disk.health is not None}
+    assert {serial: found.status for serial, found in health.items()} == {"NVME-1": "passed", "SATA-1": "passed"}
+    assert health["NVME-1"].spare is not None
+    assert last.bmc is not None
+    assert last.bmc.version
+    assert any(entry.active and entry.name for entry in last.boot_entries)
+    assert {nic.mac: nic.neighbour for nic in last.nics} == {
+        MAC: None,
+        "52:54:00:00:00:08": Neighbour(
+            switch="switch-7", chassis="02:aa:bb:cc:dd:00", port="Gi1/0/7", port_description='to "rack 7"', vlan=7,
+            address="10.0.0.2",
+        ),
+    }  # fmt: skip
+    record_property("seconds to the inventory", round(stand_in.find("PUT", "/inventory")[0].seconds, 1))
 
 
 def test_many_controllers_and_cards(tmp_path: Path) -> None:
@@ -303,6 +450,10 @@ def test_engine_that_fails_forgets_and_stops(tmp_path: Path) -> None:
         with listening(stand_in) as port:
             machine = stack.enter_context(powered_on(tmp_path, port))
             stand_in.wait(lambda: "the store is read-only (free some space) (HTTP 503)" in machine.console(), machine)
+            with machine.typing() as enter:
+                # Nobody has given this machine a password yet.
+                assert "the store is read-only" in enter("", "\r\nBootcart discovery system: press Enter here")
+                assert "This machine is not registered with Bootcart yet" in machine.console()
             stand_in.refuse = None
             stand_in.wait(lambda: len(stand_in.find("POST", "/heartbeat")) > 1, machine)
             with stand_in.changed:

@@ -177,7 +177,7 @@ def test_network_cards(box: Box) -> None:
     box.put({"sys/class/net/lo/address": "00:00:00:00:00:00"})
     box.put({"addresses": "2: eth0    inet 10.7.0.12/24 brd 10.7.0.255 scope global eth0"})
     found = Inventory.model_validate(box.inventory())
-    assert [card.model_dump() for card in found.nics[:3]] == [
+    assert [card.model_dump(exclude_none=True) for card in found.nics[:3]] == [
         {"name": "eth0", "mac": MAC, "driver": "virtio_net", "link": True, "speed": 0, "address": "10.7.0.12",
          "pci": "0000:00:03.0", "boot": True},
         {"name": "eth1", "mac": "3c:fd:fe:00:00:01", "driver": "i40e", "link": True, "speed": 10000, "address": "",
@@ -253,6 +253,25 @@ def test_what_is_no_disk(box: Box) -> None:
     disk(box, "sdb", "pci0/usb1/1-1/1-1:1.0/host6/target6:0:0/6:0:0:0", {"size": "0", "removable": "1"})
     disk(box, "nvme0c0n1", "pci0/nvme/nvme0/x", {"size": "16", "hidden": "1"})
     assert box.inventory()["disks"] == []
+
+
+def test_what_the_probes_found_is_part_of_it(box: Box) -> None:
+    nic(box, "eth0", MAC, "DRIVER=igb")
+    nic(box, "eth1", "52:54:00:aa:bb:02", "DRIVER=igb")
+    disk(box, "sda", "pci0/ata1/host0/target0:0:0/0:0:0:0", {"size": "8"})
+    box.put(
+        {
+            "run/probe/lldp.eth1": '{"switch": "sw \\"7\\"", "port": "Gi1/0/7"}', "run/probe/lldp.eth0": "",
+            "run/probe/smart.sda": '{"status": "failed"}', "run/probe/bmc": '{"address": "10.9.0.17"}',
+            "run/probe/boot": '[{"number": "0000", "name": "debian"}]',
+        }
+    )  # fmt: skip
+    found = Inventory.model_validate(box.inventory())
+    assert [card.neighbour and card.neighbour.switch for card in found.nics] == [None, 'sw "7"']
+    assert (found.disks[0].health and found.disks[0].health.status, found.bmc and found.bmc.address) == (
+        "failed", "10.9.0.17",
+    )  # fmt: skip
+    assert [entry.name for entry in found.boot_entries] == ["debian"]
 
 
 def test_processors_are_counted_from_the_topology(box: Box) -> None:

@@ -99,6 +99,7 @@ OTHER_BUSES = (
     ("Xen network", "xen:vif", "xen_netfront"),
     ("Xen disk", "xen:vbd", "xen_blkfront"),
     ("a SCSI disk", "scsi:t-0x00", "sd_mod"),
+    ("a management controller", "platform:dmi-ipmi-si", "ipmi_si"),
     ("Realtek USB Ethernet", "usb:v0BDAp8153d3000dc00dsc00dp00icFFiscFFip00in00", "r8152"),
     ("a USB Ethernet of a management controller", "usb:v046Bp0000d0001dcEFdsc02dp01ic02isc06ip00in00", "cdc_ether"),
     ("a USB stick", "usb:v0781p5581d0100dc00dsc00dp00ic08isc06ip50in00", "usb_storage"),
@@ -161,7 +162,7 @@ def test_cold_plug_groups(image: Unpacked) -> None:
     groups = {module: group for group, module in cold_plug(image, [modalias for _, modalias, _ in DEVICES])}
     expected = {
         "ixgbe": "net", "virtio_net": "net", "nvme": "disk", "megaraid_sas": "disk", "mptspi": "disk", "vmd": "bus",
-        "xhci_pci": "rest", "usbhid": "rest",
+        "xhci_pci": "rest", "usbhid": "rest", "ipmi_si": "bmc",
     }  # fmt: skip
     assert {module: groups[module] for module in expected} == expected
 
@@ -217,6 +218,13 @@ def test_firmware_the_kernel_cannot_check_is_not_packed(image: Unpacked) -> None
 
 def test_image_stays_small(image: Unpacked) -> None:
     assert image.manifest["files"]["initrd.img"]["size"] <= 45_000_000
+
+
+def test_tasks_have_their_programs(image: Unpacked) -> None:
+    """What is run by name, here or by what Bootcart asks of a machine."""
+    wanted = {"dropbear", "efibootmgr", "ipmitool", "kexec", "nvme", "sgdisk", "smartctl", "socat", "wipefs", "zstd"}
+    there = {path.name for path in (image.tree / "usr").glob("*bin/*")}
+    assert wanted - there == set()
 
 
 def test_applets_exist_in_this_busybox(image: Unpacked) -> None:

@@ -8,8 +8,8 @@ import fnmatch
 KERNEL = {"amd64": "linux-image-amd64", "arm64": "linux-image-arm64"}
 
 PACKAGES = (
-    "busybox-static", "curl", "dmidecode", "efibootmgr", "ethtool", "fdisk", "gdisk", "iproute2", "kexec-tools", "lshw",
-    "nvme-cli", "util-linux", "zstd",
+    "busybox-static", "curl", "dmidecode", "dropbear-bin", "efibootmgr", "ethtool", "fdisk", "gdisk", "ipmitool",
+    "iproute2", "kexec-tools", "lshw", "nvme-cli", "smartmontools", "socat", "util-linux", "zstd",
 )  # fmt: skip
 
 # A package a mirror does not offer is a warning in the manifest: only machines with that device miss it.
@@ -20,9 +20,10 @@ FIRMWARE_PACKAGES = (
 )  # fmt: skip
 
 PROGRAMS = (
-    "usr/bin/curl", "usr/bin/efibootmgr", "usr/bin/ip", "usr/bin/lsblk", "usr/bin/lshw", "usr/bin/zstd",
-    "usr/sbin/blkid", "usr/sbin/dmidecode", "usr/sbin/ethtool", "usr/sbin/kexec", "usr/sbin/nvme", "usr/sbin/sfdisk",
-    "usr/sbin/sgdisk", "usr/sbin/wipefs",
+    "usr/bin/curl", "usr/bin/dropbearkey", "usr/bin/efibootmgr", "usr/bin/ip", "usr/bin/ipmitool", "usr/bin/lsblk",
+    "usr/bin/lshw", "usr/bin/socat", "usr/bin/zstd", "usr/sbin/blkid", "usr/sbin/dmidecode", "usr/sbin/dropbear",
+    "usr/sbin/ethtool", "usr/sbin/kexec", "usr/sbin/nvme", "usr/sbin/sfdisk", "usr/sbin/sgdisk", "usr/sbin/smartctl",
+    "usr/sbin/wipefs",
 )  # fmt: skip
 
 # Libraries that are opened by name at run time, so that no file lists them as needed.
@@ -33,12 +34,12 @@ APPLETS = (
     "[", "ash", "awk", "basename", "blkdiscard", "blockdev", "cat", "chmod", "chroot", "chvt", "clear", "cmp", "cp",
     "cpio", "cttyhack", "cut", "date", "dd", "df", "dirname", "dmesg", "du", "echo", "env", "expr", "false", "fdisk",
     "find", "free", "grep", "gunzip", "gzip", "halt", "head", "hexdump", "hostname", "hwclock", "id", "insmod", "kill",
-    "killall", "less", "ln", "losetup", "ls", "lsmod", "md5sum", "mkdir", "mkfifo", "mknod", "mktemp", "modinfo",
-    "modprobe", "more", "mount", "mv", "nproc", "nslookup", "od", "partprobe", "pidof", "ping", "poweroff",
-    "printf", "ps", "pwd", "readlink", "realpath", "reboot", "renice", "rm", "rmdir", "rmmod", "sed", "seq", "setsid",
-    "sh", "sha256sum", "sleep", "sort", "stat", "strings", "stty", "sync", "sysctl", "tail", "tar", "tee", "test",
-    "tftp", "time", "timeout", "top", "touch", "tr", "true", "udhcpc", "umount", "uname", "uniq", "uptime", "usleep",
-    "vi", "watch", "wc", "wget", "which", "xargs", "xz", "xzcat", "zcat",
+    "killall", "less", "ln", "login", "losetup", "ls", "lsmod", "md5sum", "mkdir", "mkfifo", "mknod", "mktemp",
+    "modinfo", "modprobe", "more", "mount", "mv", "nproc", "nslookup", "od", "partprobe", "pidof", "ping",
+    "poweroff", "printf", "ps", "pwd", "readlink", "realpath", "reboot", "renice", "rm", "rmdir", "rmmod", "sed", "seq",
+    "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "strings", "stty", "sync", "sysctl", "tail", "tar", "tee",
+    "test", "tftp", "time", "timeout", "top", "touch", "tr", "true", "udhcpc", "umount", "uname", "uniq", "uptime",
+    "usleep", "vi", "watch", "wc", "wget", "which", "xargs", "xz", "xzcat", "zcat",
 )  # fmt: skip
 
 # Which modules are kept, by path below kernel/; what these need comes along. First match decides; "-" leaves out.
@@ -59,15 +60,17 @@ MODULES = (
     "drivers/hid/usbhid/usbhid.ko*", "drivers/hid/hid-generic.ko*", "drivers/hid/hid-hyperv.ko*",
     "drivers/input/serio/hyperv-keyboard.ko*", "drivers/phy/*",
     "drivers/char/hw_random/virtio-rng.ko*", "fs/efivarfs/*",
+    "drivers/char/ipmi/ipmi_si.ko*", "drivers/char/ipmi/ipmi_ssif.ko*", "drivers/char/ipmi/ipmi_devintf.ko*",
     # libcrc32c (bnx2x and others) and t10-pi ask the kernel for these by algorithm, not by module.
     "crypto/crc*",
 )  # fmt: skip
 
-# Cold plug loads by group: what other devices hang on, network, storage, the rest.
+# Cold plug loads by group: what other devices hang on, network, storage, management controllers, the rest.
 GROUPS = (
     ("bus", ("drivers/hv/hv_vmbus*", "drivers/pci/controller/*", "drivers/virtio/*", "drivers/phy/*")),
     ("net", ("drivers/net/*",)),
     ("disk", tuple(f"drivers/{kind}/*" for kind in ("scsi", "ata", "message", "nvme", "block", "mmc"))),
+    ("bmc", ("drivers/char/ipmi/*",)),
 )
 
 

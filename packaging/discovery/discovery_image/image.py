@@ -208,6 +208,7 @@ def build(arch: str, debs: Iterable[Deb], release: str) -> Image:
 
 
 def _is_program_or_library(name: str) -> bool:
-    if name.startswith(("usr/bin/", "usr/sbin/")):
-        return name in contents.PROGRAMS or name == "usr/bin/busybox"
-    return name.startswith(("usr/lib/", "usr/lib64/")) and ".so" in posixpath.basename(name)
+    # All programs: one that is kept may be a link to one with another name.
+    return name.startswith(("usr/bin/", "usr/sbin/")) or (
+        name.startswith(("usr/lib/", "usr/lib64/")) and ".so" in posixpath.basename(name)
+    )

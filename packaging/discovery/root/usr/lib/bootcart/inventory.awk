@@ -20,6 +20,11 @@ function setting(path, key,    line, found) {
     return trimmed(found)
 }
 
+# A fact that a probe has found, JSON already; empty where it did not, or not yet.
+function probed(name) {
+    return first(ENVIRON["PROBES"] "/" name)
+}
+
 function comma(list, item) {
     return list == "" ? item : list ", " item
 }
@@ -35,6 +40,10 @@ function value(members, name, json) {
 
 function text(members, name, raw) {
     return value(members, name, quoted(raw))
+}
+
+function optional(members, name, json) {
+    return json == "" ? members : value(members, name, json)
 }
 
 # SMBIOS 3.7, table 17 (type 3, offset 05h); the top bit is the lock.
@@ -97,6 +106,7 @@ function nic(name,    base, mac, speed, pci, boot, members) {
     members = text(members, "address", address[name])
     members = text(members, "pci", pci)
     members = value(members, "boot", boot ? "true" : "false")
+    members = optional(members, "neighbour", probed("lldp." name))
     return "{" members "}"
 }
 
@@ -137,6 +147,7 @@ function disk(name, path, serial,    base, kind, size, model, vendor, wwn, membe
     members = text(members, "transport", kind)
     members = value(members, "rotational", first(base "queue/rotational") == "1" ? "true" : "false")
     members = text(members, "wwn", wwn)
+    members = optional(members, "health", probed("smart." name))
     return "{" members "}"
 }
 
@@ -240,6 +251,8 @@ function report(    members) {
     members = value(members, "nics", "[" nic_list "]")
     members = text(members, "firmware", ENVIRON["FIRMWARE"])
     members = text(members, "secure_boot", ENVIRON["SECURE_BOOT"])
+    members = optional(members, "boot_entries", probed("boot"))
+    members = optional(members, "bmc", probed("bmc"))
     members = text(members, "kernel", first(ENVIRON["PROC"] "/sys/kernel/osrelease"))
     return text(members, "agent", ENVIRON["AGENT"])
 }
