@@ -44,6 +44,12 @@ async def _reboot(app: BootcartApp, arguments: Sequence[str]) -> None:
     await operations.reboot(app, [_find(app.session, key) for key in arguments], set())
 
 
+async def _diagnose(app: BootcartApp, arguments: Sequence[str]) -> None:
+    _need(arguments, 1, "machines diagnose KEY")
+    # What was found stands above its timeline.
+    app.open_machine(str(_find(app.session, arguments[0]).id))
+
+
 async def _forget(app: BootcartApp, arguments: Sequence[str]) -> None:
     _need(arguments, 1, "forget KEY")
     await operations.forget(app, [_find(app.session, key) for key in arguments], set())
@@ -131,6 +137,7 @@ async def _help(app: BootcartApp, arguments: Sequence[str]) -> None:
 RUN: dict[str, Callable[[BootcartApp, Sequence[str]], Awaitable[None]]] = {
     "assign": _assign,
     "reboot": _reboot,
+    "fix": _diagnose,
     "forget": _forget,
     "would_get": _would_get,
     "delete_subnet": _deleter("subnets", "The subnet is no longer answered. Its leases stay on record."),
@@ -225,6 +232,7 @@ def _values(session: Session, name: str, place: int) -> list[str]:
         ("assign", 0): machines,
         ("assign", 1): [env.name for env in session.bootenvs],
         ("reboot", place): machines,
+        ("fix", 0): machines,
         ("forget", place): machines,
         ("would_get", 0): machines,
         ("delete_subnet", place): [subnet.name for subnet in session.subnets],
