@@ -15,7 +15,7 @@ from textual.scrollbar import ScrollBar
 
 from app.errors import UnreachableError
 from app.screens.areas.area import Area
-from app.screens.glyphs import GlyphFilter
+from app.screens.glyphs import GlyphFilter, InertFilter
 from app.screens.keyboard import OrderedKeys
 from app.screens.modes import CLASSES, MODES
 from app.screens.profile import ConsoleProfile
@@ -102,6 +102,7 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         self.register_theme(FULL)
         self.register_theme(CONSOLE)
         self.theme = CONSOLE.name if self.profile.console else FULL.name
+        self._filters.append(InertFilter())
         if self.profile.console:
             self._filters.append(GlyphFilter())
 
