@@ -150,7 +150,7 @@ NOUNS: tuple[Noun, ...] = (
             *reading("interfaces", "interface"),
             Verb("probe", "ask the segment for other DHCP servers", "probed", (key_argument("interfaces"),)),
         ),
-        columns=("name", "kind", "link", "mac", "addresses", "served", "subnet"),
+        columns=("name", "kind", "link", "mac", "addresses", "served", "subnet", "reason"),
     ),
     Noun(
         "bootenvs",

@@ -23,7 +23,9 @@ def link_of(interface: Interface) -> Span:
 
 
 def heard(interface: Interface) -> Span:
-    """Other DHCP servers, or that none answered, or that nobody asked."""
+    """What is wrong with it, else other DHCP servers, or that none answered, or that nobody asked."""
+    if interface.reason:
+        return interface.reason, "warn"
     if interface.foreign:
         return "DHCP " + ", ".join(str(one.server) for one in interface.foreign), "warn"
     return ("none heard", "") if interface.probed else ("not asked", "dim")
@@ -65,6 +67,8 @@ class InterfacesArea(ListArea):
         lines = facts(
             (
                 ("link", link_of(one)[0]),
+                ("trouble", one.reason),
+                ("do", one.hint),
                 ("mac", one.mac or ""),
                 ("addresses", ", ".join(map(str, one.addresses))),
                 ("speed", speed(one.speed)),
