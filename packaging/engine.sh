@@ -55,10 +55,7 @@ prepare_artefacts() {
         LC_ALL=C sort -z | xargs -0 cat | sha256sum)
     key_="$(printf %.16s "$key_") $architectures_"
     if [ -f "$ARTEFACTS/loaders/manifest.json" ] && [ "$(cat "$ARTEFACTS/.bootcart-complete" 2>/dev/null)" = "$key_" ]; then return 0; fi
-    own "$STATE/home" 700
-    mkdir -p "$ARTEFACTS" || fail "$ARTEFACTS cannot be made" "check the disk, then call again"
-    # Files with a second name are left alone: it could be one that the service user made of a file of root's.
-    find "$ARTEFACTS" -xdev ! -user "$USER_" \( -type d -o -links 1 \) -exec chown -h "$USER_:$USER_" {} +
+    own_artefacts_
     # shellcheck disable=SC2086 # a list of names
     set -- $architectures_
     steps $((1 + $#)) "$STATE/artefacts.log"
@@ -69,6 +66,21 @@ prepare_artefacts() {
     done
     # shellcheck disable=SC2016 # expanded by the inner shell, which runs as the service user
     if [ -n "$done_" ]; then as_service sh -c 'printf "%s\n" "$1" >"$2"' sh "$key_" "$ARTEFACTS/.bootcart-complete"; fi
+}
+
+own_artefacts_() {
+    own "$STATE/home" 700
+    mkdir -p "$ARTEFACTS" || fail "$ARTEFACTS cannot be made" "check the disk, then call again"
+    # Files with a second name are left alone: it could be one that the service user made of a file of root's.
+    find "$ARTEFACTS" -xdev ! -user "$USER_" \( -type d -o -links 1 \) -exec chown -h "$USER_:$USER_" {} +
+}
+
+# fetch_files fetch [BOOTENV...]: files of boot environments, brought by the service user, who keeps the artefacts.
+fetch_files() {
+    own_artefacts_
+    service_environment
+    cd / || exit 1
+    as_service "$VENV/bin/python" -P -m app "$@"
 }
 
 run_builder_() (

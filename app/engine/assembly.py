@@ -27,7 +27,7 @@ from app.model.subnet import Lease
 from app.netboot.exchange import Policy
 from app.netboot.login import password
 from app.netboot.timeline import timeline
-from app.netboot.token import mint
+from app.netboot.token import mint, verify
 from app.netboot.words import plain
 from app.services.bootfs.roots import Files
 from app.services.bootfs.tree import BootFs
@@ -36,6 +36,7 @@ from app.services.commands.layer import Change, CommandLayer
 from app.services.content.service import ContentService, shipped
 from app.services.dhcp import DhcpService, ProxyDhcpService
 from app.services.machines.diagnosis import Diagnoses
+from app.services.machines.installs import Installs
 from app.services.machines.registrar import Registrar
 from app.services.machines.roster import Roster
 from app.services.registry import LoopThread, Registry, Runnable
@@ -109,6 +110,9 @@ class Engine:
             content,
             files,
             mint=lambda claims: mint(claims, key),
+            verify=lambda token, peer: verify(
+                token, key, now=clock.now(), address=peer, lease=store.directory.lease_at(peer)
+            ),
             emit=emit,
             clock=clock,
             http_port=settings.http_port,
@@ -143,7 +147,14 @@ class Engine:
         )
         tftp = TftpService(tree, emit, clock, port=settings.tftp_port, interfaces=settings.interface)
         http = BootHttpService(
-            tree, registrar, emit, clock, token_key=key, port=settings.http_port, accepts=self._accepts(segments)
+            tree,
+            registrar,
+            emit,
+            clock,
+            token_key=key,
+            port=settings.http_port,
+            accepts=self._accepts(segments),
+            installs=Installs(layer, store.directory, emit, clock),
         )
         for service, thread in ((dhcp, None), (proxy, None), (tftp, boot), (http, boot)):
             if service.name in settings.disable:

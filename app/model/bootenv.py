@@ -26,7 +26,9 @@ class BootTemplate(Model):
 
     name: Name
     path: str = Field(description="virtual path, for example `boot.ipxe`")
-    source: str = Field(description="file in the boot environment's folder, for example `boot.ipxe.j2`")
+    source: str = Field(
+        description="file in the boot environment's folder, for example `boot.ipxe.j2`, or in `common/` beside it"
+    )
     content_type: str = "text/plain"
 
 
@@ -81,6 +83,9 @@ class BootEnv(Model):
     architectures: dict[str, BootFiles] = Field(default_factory=dict, description="keyed by amd64, arm64, …")
     arguments: str = Field(default="", description="kernel command line, a template")
     templates: tuple[BootTemplate, ...] = ()
+    facts: dict[Name, str] = Field(
+        default_factory=dict[Name, str], description="what its templates read as `env.facts`, for example a release"
+    )
     installs: bool = Field(default=False, description="an installer that reads an answer file and reports how it goes")
     unknown_only: bool = Field(default=False, description="may be the unknown-bootenv, never assigned")
     destructive: bool = Field(default=False, description="writes to the machine's disks")

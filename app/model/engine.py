@@ -133,6 +133,30 @@ PREFERENCES: tuple[Preference, ...] = (
         description="where Debian packages come from",
     ),
     Preference(
+        name="install-ssh-keys",
+        value="",
+        default="",
+        description="public keys, parted by commas, that may log in as root to systems that are installed",
+    ),
+    Preference(
+        name="install-locale",
+        value="en_US.UTF-8",
+        default="en_US.UTF-8",
+        description="language and country of systems that are installed",
+    ),
+    Preference(
+        name="install-keyboard",
+        value="us",
+        default="us",
+        description="keyboard layout of systems that are installed",
+    ),
+    Preference(
+        name="install-time-zone",
+        value="Etc/UTC",
+        default="Etc/UTC",
+        description="time zone of systems that are installed",
+    ),
+    Preference(
         name="log-level",
         value="",
         default="",

@@ -91,6 +91,9 @@ EVENT_KINDS: dict[str, str] = {
     "agent.conflict": "why, hint",
     "diagnosis.found": "rule, severity, seen, means, do, command, since, events",
     "diagnosis.cleared": "rule, seconds",
+    "install.started": "bootenv, words",
+    "install.finished": "bootenv, words",
+    "install.failed": "bootenv, words",
     "machine.seen": "",
     "machine.assigned": "bootenv",
     "audit.create": "noun, key",
@@ -102,6 +105,7 @@ EVENT_KINDS: dict[str, str] = {
 }
 """Every kind and the keys of its `data`.
 
-`stage` is rom, ipxe or os; `role` is loader, script, kernel, initrd or file; `boots`, with a script, is the BootKind it
-leads to, and `loads` what it fetches next; `reason` is the code of a decision that gives no boot file.
+`stage` is rom, ipxe or os; `role` is loader, script, kernel, initrd, answer or file; `boots`, with a script, is the
+BootKind it leads to or `installer`, and `loads` what it fetches next; `reason` is the code of a decision that gives no
+boot file.
 """

@@ -25,7 +25,8 @@ class Hop(Model):
     """One step of a network boot."""
 
     name: str = Field(
-        description="discover, offer, request, ack, loader, ipxe, script, kernel, initrd, agent, inventory or local"
+        description="discover, offer, request, ack, loader, ipxe, script, kernel, initrd, agent, inventory, "
+        "answer, installer, installed or local"
     )
     title: str
     state: HopState

@@ -20,12 +20,17 @@ HOPS: dict[str, tuple[str, str]] = {
     "initrd": ("initrd", "iPXE to fetch the initrd"),
     "agent": ("agent", "the discovery system to register"),
     "inventory": ("inventory", "its inventory"),
+    "answer": ("answer file", "its installer to fetch its answers"),
+    "installer": ("installer", "the installer to report that it runs"),
+    "installed": ("installed", "the installer to report that it is done"),
     "local": ("local disk", "its answer"),
 }
 """Every hop in order: its title, and what a boot that stands before it waits for."""
 
 _ADDRESS_HOPS = ("discover", "offer", "request", "ack")
-_ROLE_HOPS = ("loader", "script", "kernel", "initrd")
+_ROLE_HOPS = ("loader", "script", "kernel", "initrd", "answer")
+INSTALLER = "installer"
+"""What `boots` says of a script that leads to an installer."""
 _PAYLOAD_HOPS = ("script", "kernel", "initrd", "agent", "inventory")
 # A loader that was fetched and an iPXE that asks belong to one boot when no more than this lies between (seconds).
 _HANDOVER = 180.0
@@ -196,6 +201,17 @@ def _agent(boot: _Boot, event: Event) -> None:
         boot.hop(name).saw(event, _last_words(event), failed=True)
 
 
+def _install(boot: _Boot, event: Event) -> None:
+    words = str(event.data.get("words", ""))
+    if event.kind == "install.started":
+        boot.hop("installer").saw(event, words, done=True)
+    elif event.kind == "install.finished":
+        boot.hop("installed").saw(event, words, done=True)
+    else:
+        name = "installed" if "installer" in boot.facts else "installer"
+        boot.hop(name).saw(event, words or event.message, failed=True)
+
+
 def boots(events: Sequence[Event]) -> tuple[tuple[Event, ...], ...]:
     """The events of each boot, oldest first; what came before the first DISCOVER is of none."""
     begins = [index for index, _ in _boots(events)]
@@ -226,6 +242,8 @@ def _boots(events: Sequence[Event]) -> list[tuple[int, _Boot]]:
             boot.hop("script").saw(event, event.message, failed=True)
         elif family == "agent":
             _agent(boot, event)
+        elif family == "install":
+            _install(boot, event)
     return found
 
 
@@ -245,7 +263,9 @@ def _expected(boot: _Boot) -> tuple[list[str], set[str]]:
     if boot.boots in ("local", "ignore"):
         return [*names, "local"], skipped
     names += ["kernel"] if boot.loads == "kernel" else ["kernel", "initrd"]
-    if boot.bootenv in ("", "discovery"):
+    if boot.boots == INSTALLER:
+        names += ["answer", "installer", "installed"]
+    elif boot.bootenv in ("", "discovery"):
         names += ["agent", "inventory"]
     return names, skipped
 

@@ -261,6 +261,44 @@ def test_a_proxy_boot_is_complete_without_hearing_the_other_servers_acks(asks_40
     assert timeline(events(*heard[: -len(PAYLOAD) - 1]), 1012).at == "ipxe"
 
 
+def script(bootenv: str, boots: str, loads: str) -> tuple[float, str, dict[str, Any]]:
+    facts = {"bootenv": bootenv, "boots": boots, "loads": loads}
+    return (20.0, "http.sent", {"path": "/boot/x.ipxe", "bytes": 700, "seconds": 0.01, "role": "script", **facts})
+
+
+DHCP = PATHS["uefi-pxe"][: -len(PAYLOAD)]
+
+
+def test_a_kernel_alone_is_a_whole_boot() -> None:
+    heard = [*DHCP, script("memtest86plus", "kernel", "kernel")]
+    assert timeline(events(*heard), 1021).at == "kernel"
+    found = timeline(events(*heard, *fetch(21, "kernel", "memtest.efi")), 1030)
+
+    assert found.complete
+    assert [hop.name for hop in found.hops][-2:] == ["script", "kernel"]
+
+
+def test_an_installation_is_seen_to_its_end() -> None:
+    heard = [
+        *DHCP,
+        script("debian-12", "installer", "kernel initrd"),
+        *fetch(21, "kernel", "linux"),
+        *fetch(23, "initrd", "initrd.gz"),
+        (60.0, "dhcp.discover", {"stage": "os"}),
+        (90.0, "http.sent", {"path": "answers/preseed.cfg", "bytes": 2000, "seconds": 0.01, "role": "answer"}),
+        (91.0, "install.started", {"bootenv": "debian-12", "words": ""}),
+    ]
+    steps = {len(heard) - 3: "answer", len(heard) - 1: "installer", len(heard): "installed"}
+    for count, at in steps.items():
+        assert timeline(events(*heard[:count]), 1100).at == at
+    done = timeline(events(*heard, (900.0, "install.finished", {"bootenv": "debian-12", "words": ""})), 1901)
+    failed = timeline(events(*heard, (300.0, "install.failed", {"words": "no disk"})), 1301)
+
+    assert done.complete
+    assert [hop.name for hop in done.hops][-3:] == ["answer", "installer", "installed"]
+    assert (failed.at, failed.hops[-1].state, failed.hops[-1].detail) == ("installed", HopState.FAILED, "no disk")
+
+
 def test_no_events_no_boot() -> None:
     assert timeline([], 0) == Timeline()
 

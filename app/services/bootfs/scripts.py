@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from app.model.bootenv import BootEnv, BootKind
 from app.model.machine import Machine, stranger
-from app.netboot.bootpath import script_path
+from app.netboot.bootpath import answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
 from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.view import NetworkView
@@ -101,6 +101,27 @@ def _param(view: NetworkView) -> Callable[[str], str]:
     return param
 
 
+def _answer_url(bootenv: BootEnv, base: str, token: Callable[[], str]) -> Callable[[str], str]:
+    def answer_url(name: str) -> str:
+        if all(template.path != name for template in bootenv.templates):
+            raise LookupError(f"{bootenv.name} has no template whose path is {name!r}")
+        return f"{base}/{answer_path(token(), name)}"
+
+    return answer_url
+
+
+def _report_url(base: str, token: Callable[[], str]) -> Callable[[str], str]:
+    def report_url(step: str) -> str:
+        return f"{base}/{report_path(token(), step)}"
+
+    return report_url
+
+
+def _fail(why: str) -> str:
+    """For a template that cannot be what is wanted: the machine's screen and an event say why."""
+    raise LookupError(why)
+
+
 def rendered(
     bootenv: BootEnv,
     templates: Mapping[str, str],
@@ -117,6 +138,7 @@ def rendered(
             "name": bootenv.name,
             "title": bootenv.title,
             "architectures": architectures(bootenv.architectures),
+            "facts": dict(bootenv.facts),
         },
         "mac": asker.mac,
         "address": asker.address,
@@ -126,6 +148,9 @@ def rendered(
         "boot_file": _boot_file(bootenv, choice.machine),
         "param": _param(view),
         "token": token,
+        "answer_url": _answer_url(bootenv, asker.base, token),
+        "report_url": _report_url(asker.base, token),
+        "fail": _fail,
     }
     if ARGUMENTS in templates:
         # One line, whatever the definition's YAML made of it: it becomes a kernel command line.

@@ -15,6 +15,7 @@ from app.model.event import EventDraft, Level
 from app.model.machine import Machine
 from app.model.subnet import Lease
 from app.netboot.bootpath import (
+    ANSWER_FOLDER,
     AUTOEXEC,
     Answer,
     FileRequest,
@@ -24,9 +25,11 @@ from app.netboot.bootpath import (
     role_of,
     script_mac,
     script_path,
+    secret_path,
 )
 from app.netboot.render import GIVE_BACK, RenderError
-from app.netboot.token import Claims, TokenKind
+from app.netboot.timeline import INSTALLER
+from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
 from app.netboot.view import NetworkView
 from app.netboot.words import plain
 from app.services.bootfs.neighbours import arp as kernel_arp
@@ -44,6 +47,8 @@ from app.services.bootfs.scripts import (
     rendered,
 )
 
+INSTALL_SECONDS = 12 * 3600.0
+"""How long an installer may take to report; it cannot renew its token."""
 IPXE_TYPE = "text/plain; charset=utf-8"
 
 
@@ -65,6 +70,7 @@ class BootFs:
         files: Files,
         *,
         mint: Callable[[Claims], str],
+        verify: Callable[[str, IPv4Address], Claims],
         emit: Callable[[EventDraft], None],
         clock: Clock,
         http_port: int,
@@ -73,11 +79,13 @@ class BootFs:
         learn: Callable[[str, IPv4Address], None] | None = None,
     ) -> None:
         """`address`: fixed address for URLs; none: the one each machine reached. `learn` is told (MAC, address) pairs
-        that the ARP table proved where another server leases."""
+        that the ARP table proved where another server leases. `verify` gives the claims of a token that is good for a
+        peer, or raises TokenRefusedError."""
         self._view = view
         self._content = content
         self._files = files
         self._mint = mint
+        self._verify = verify
         self._emit = emit
         self._clock = clock
         self._http_port = http_port
@@ -92,6 +100,9 @@ class BootFs:
         mac = script_mac(request.path)
         if mac is not None:
             return self._script(request, mac)
+        secret = secret_path(request.path)
+        if secret is not None:
+            return self._answer(request, *secret)
         file = self._files.find(request.path)
         if file is None:
             return None
@@ -209,15 +220,49 @@ class BootFs:
         if found.error is not None or found.bootenv is None:
             # Not the script of its boot: that hop has failed.
             return _text(request.path, found.text, Role.FILE)
-        facts = {"bootenv": found.bootenv.name, "boots": found.bootenv.kind.value}
+        boots = INSTALLER if found.bootenv.installs else found.bootenv.kind.value
+        facts = {"bootenv": found.bootenv.name, "boots": boots}
         if found.bootenv.architectures:
             initrds = any(files.initrds for files in found.bootenv.architectures.values())
             facts["loads"] = "kernel initrd" if initrds else "kernel"
         return _text(request.path, found.text, Role.SCRIPT, facts)
 
-    def _token(self, mac: str, address: IPv4Address, machine: Machine) -> str:
+    def _answer(self, request: FileRequest, folder: str, token: str, name: str) -> Answer:
+        """An installer's answer file: for the machine whose token this is, while that machine is to be installed."""
+        shown = f"{folder}/{name}"
+        if folder != ANSWER_FOLDER or request.protocol != "http":
+            return Refusal(shown, "it is not served here")
+        try:
+            claims = self._verify(token, request.peer)
+            require(claims, TokenKind.MACHINE)
+        except TokenRefusedError as error:
+            return Refusal(shown, str(error))
+        choice = choose(claims.mac, self._view)
+        bootenv = self._content.bootenv(choice.name)
+        armed = bootenv is not None and bootenv.installs and not bootenv.errors
+        if bootenv is None or not armed or str(choice.machine.id) != claims.machine:
+            return Refusal(shown, f"{choice.machine.name} is not to be installed now")
+        template = next((each for each in bootenv.templates if each.path == name and each.name != BOOT), None)
+        if template is None:
+            return Refusal(shown, f"{bootenv.name} has no such answer file")
+        asker = self._asker(claims.mac, str(request.peer), request.local)
+
+        def lasting() -> str:
+            return self._token(claims.mac, request.peer, choice.machine, INSTALL_SECONDS)
+
+        try:
+            texts = self._content.templates(bootenv.name)
+            text = rendered(bootenv, texts, choice, asker, self._view, lasting, template.name)
+        except RenderError as error:
+            self._broken(request, claims.mac, choice, error)
+            return Refusal(shown, "it does not render")
+        facts = {"bootenv": bootenv.name}
+        return Served(shown, Role.ANSWER, body=text.encode("utf-8"), content_type=template.content_type, facts=facts)
+
+    def _token(self, mac: str, address: IPv4Address, machine: Machine, seconds: float = 0) -> str:
+        """Good for `seconds`, 0: for as long as the preferences say."""
         known = machine.registered
-        seconds = float(self._view.preference("known-token-timeout" if known else "unknown-token-timeout"))
+        seconds = seconds or float(self._view.preference("known-token-timeout" if known else "unknown-token-timeout"))
         lease = self._view.lease_at(address)
         claims = Claims(
             kind=TokenKind.MACHINE if known else TokenKind.UNKNOWN,

@@ -16,7 +16,18 @@ from aiohttp import web
 from app.clock import Clock
 from app.errors import BootcartError, ConflictError, ForbiddenError, UnavailableError
 from app.model.event import EventDraft, Level
-from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
+from app.netboot.bootpath import (
+    REPORT_FOLDER,
+    Answer,
+    BadPathError,
+    FileRequest,
+    Refusal,
+    Role,
+    Served,
+    hopeful,
+    normalise,
+    secret_path,
+)
 from app.netboot.timeline import transfer_words
 from app.netboot.token import TokenRefusedError
 from app.netboot.words import plain
@@ -25,6 +36,7 @@ from app.services.boothttp.connections import BootServer, Gate
 from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
 from app.services.boothttp.listener import BACKLOG, listener, silence
 from app.services.boothttp.ranges import Part, choose
+from app.services.boothttp.reports import Installs, ReportApi
 
 TELL_PER_SECOND = 20
 _TOLD_AT_START = (Role.LOADER, Role.KERNEL, Role.INITRD)
@@ -60,6 +72,7 @@ class BootHttpService:
         address: str = "0.0.0.0",  # noqa: S104 - machines reach it by whichever network they are on
         port: int = 8090,
         accepts: Callable[[IPv4Address], bool] = lambda local: True,
+        installs: Installs | None = None,
     ) -> None:
         """`accepts` is asked whether connections to a local address are wanted. `port` 0 takes a free one (tests)."""
         self.port = port
@@ -72,6 +85,7 @@ class BootHttpService:
         self._address = address
         self._accepts = accepts
         self._agent = AgentApi(registrar, tree, token_key, clock)
+        self._reports = ReportApi(installs, tree, token_key, clock) if installs is not None else None
         self._told = (0, 0)
         self._server: asyncio.Server | None = None
         self._boot: BootServer | None = None
@@ -123,6 +137,14 @@ class BootHttpService:
                 why = f"{error} ({error.why})"
                 self._refuse(path, peer, self._tree.mac_of(peer), why, error.status, reason=error.why.value)
                 return refused(error)
+        secret = secret_path(path)
+        if secret is not None and secret[0] == REPORT_FOLDER and self._reports is not None and request.method == "GET":
+            _, token, step = secret
+            try:
+                return await self._reports.answer(token, step, asked.query, peer)
+            except TokenRefusedError as error:
+                why, shown = f"{error} ({error.why})", f"{REPORT_FOLDER}/{plain(step, 40)}"
+                return self._refuse(shown, peer, self._tree.mac_of(peer), why, 404, reason=error.why.value)
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "files are read here, never written", {"Allow": "GET, HEAD"})
         if self._tree.holding():
@@ -140,7 +162,8 @@ class BootHttpService:
             self._tell("http.missing", words, asked.peer, found.mac, facts, level, limited=True)
             return _plain(404, "not found")
         if isinstance(answer, Refusal):
-            return self._refuse(asked.path, asked.peer, found.mac, answer.why, 404)
+            # The path as the tree shows it: what was asked may hold a token.
+            return self._refuse(answer.path, asked.peer, found.mac, answer.why, 404)
         if answer.body is None and found.file is None:
             return self._refuse(asked.path, asked.peer, found.mac, found.why, 500)
         try:

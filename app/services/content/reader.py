@@ -14,6 +14,7 @@ from app.model.bootenv import BootEnv, BootFiles, BootKind, packaged_folder
 from app.netboot.render import RenderError, parse
 
 DEFINITION = "bootenv.yaml"
+COMMON = "common"
 DEFINITION_MAX = 256 << 10
 TEMPLATE_MAX = 1 << 20
 ARGUMENTS = "arguments"
@@ -29,15 +30,25 @@ class Loaded:
 
 
 def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """What changes when a file of the folder does: names, times and sizes."""
+    """What changes when a file of the folder, or one that it shares, does: names, times and sizes."""
     found: list[tuple[str, int, int]] = []
-    try:
-        for entry in sorted(folder.iterdir()):
-            status = entry.stat()
-            found.append((entry.name, status.st_mtime_ns, status.st_size))
-    except OSError as error:
-        found.append((error.strerror or "", 0, 0))
+    for place in (folder, _common(folder)):
+        try:
+            for entry in sorted(place.iterdir()):
+                status = entry.stat()
+                found.append((entry.name, status.st_mtime_ns, status.st_size))
+        except OSError as error:
+            found.append((error.strerror or "", 0, 0))
     return tuple(found)
+
+
+def _common(folder: Path) -> Path:
+    """Templates that several boot environments of a layer share."""
+    return folder.parent / COMMON
+
+
+def _source(folder: Path, source: str) -> Path:
+    return folder.parent / source if source.startswith(f"{COMMON}/") else folder / source
 
 
 def _table(raw: bytes) -> dict[str, Any]:
@@ -115,11 +126,12 @@ def _with(bootenv: BootEnv, faults: list[str], templates: Mapping[str, str] | No
 
 def _templates(folder: Path, bootenv: BootEnv, faults: list[str]) -> dict[str, str]:
     """The text of the templates, by name; one that is missing or does not parse is a fault."""
-    sources = {template.name: folder / template.source for template in bootenv.templates}
+    sources = {template.name: _source(folder, template.source) for template in bootenv.templates}
     texts: dict[str, str] = {}
     for name, file in sources.items():
         try:
-            if not file.resolve().is_relative_to(folder.resolve()):
+            homes = (folder.resolve(), _common(folder).resolve())
+            if not any(file.resolve().is_relative_to(home) for home in homes):
                 raise ValueError("is outside its folder")
             raw = file.read_bytes()
             if len(raw) > TEMPLATE_MAX:

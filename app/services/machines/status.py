@@ -12,6 +12,9 @@ FRESH_SECONDS = 3 * HEARTBEAT_SECONDS
 STALE_SECONDS = 120.0
 # A kernel through a slow card's UNDI driver takes minutes and says nothing meanwhile.
 SLOW_SECONDS = 600.0
+# An installer says nothing between its first report and its last.
+INSTALL_SECONDS = 7200.0
+_INSTALLING = ("answer", "installer", "installed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,13 @@ def _complete(boot: Timeline, heard: Heard, seen: float, now: float) -> MachineS
 
 def _under_way(boot: Timeline, hop: Hop, heard: Heard, seen: float, now: float) -> MachineStatus:
     since = hop.began or _ended(boot)
-    patience = SLOW_SECONDS if hop.state is HopState.ACTIVE else STALE_SECONDS
+    installing = hop.name in _INSTALLING
+    patience = SLOW_SECONDS if installing or hop.state is HopState.ACTIVE else STALE_SECONDS
+    patience = INSTALL_SECONDS if hop.name == "installed" else patience
     quiet = now - max(since, heard.event)
     stale = quiet > patience
     return MachineStatus(
-        state=MachineState.STALE if stale else MachineState.BOOT,
+        state=MachineState.STALE if stale else MachineState.INSTALL if installing else MachineState.BOOT,
         hop=hop.name,
         waiting_for=hop.waiting_for,
         since=since,

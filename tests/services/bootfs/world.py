@@ -13,7 +13,7 @@ from app.model.event import EventDraft
 from app.model.machine import Machine
 from app.model.subnet import Lease, Reservation, Subnet
 from app.netboot.bootpath import Answer, FileRequest, Served
-from app.netboot.token import Claims, TokenKind, mint
+from app.netboot.token import Claims, TokenKind, mint, verify
 from app.services.bootfs import BootFs, Files
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -147,6 +147,9 @@ class World:
             self.content,
             Files(self.artefacts, [self.root]),
             mint=lambda claims: mint(claims, KEY),
+            verify=lambda token, peer: verify(
+                token, KEY, now=self.clock.now(), address=peer, lease=self.view.lease_at(peer)
+            ),
             emit=self.events.append,
             clock=self.clock,
             http_port=8090,

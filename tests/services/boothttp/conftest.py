@@ -56,6 +56,10 @@ class Registry:
         self.calls.append(("event", (machine, kind, step, output)))
 
 
+    def report(self, key: uuid.UUID, step: str, words: str, /) -> None:
+        self.calls.append(("report", (key, step, words)))
+
+
 class Listener:
     """The service, its world, and a client that may speak from any loopback address."""
 
@@ -67,7 +71,14 @@ class Listener:
             world.view.leases[new] = Lease(address=new, mac=mac, since=1000.0, expires=9000.0, subnet="lan")
         self.registry = Registry(world)
         self.http = BootHttpService(
-            world.tree, self.registry, world.events.append, world.clock, token_key=KEY, address="127.0.0.1", port=0
+            world.tree,
+            self.registry,
+            world.events.append,
+            world.clock,
+            token_key=KEY,
+            address="127.0.0.1",
+            port=0,
+            installs=self.registry,
         )
 
     @property

@@ -15,6 +15,7 @@ BOOTENVS = (
     BootEnv(name="local", kind=BootKind.LOCAL),
     BootEnv(name="discovery", unknown_only=True),
     BootEnv(name="debian-12", architectures={"amd64": BootFiles(kernel="k")}),
+    BootEnv(name="wipes", destructive=True),
     BootEnv(name="broken", errors=("boot.ipxe.j2 is missing",)),
 )
 

@@ -329,6 +329,29 @@ def test_every_preference_takes_its_own_default(world: CommandLayer, preference:
     assert found.model_dump()["value"] == preference.default
 
 
+@pytest.mark.parametrize("name", ["unknown-bootenv", "default-bootenv"])
+def test_what_wipes_disks_is_nobodys_default(world: CommandLayer, name: str) -> None:
+    with pytest.raises(InvalidError, match="every machine that is switched on here would be wiped") as caught:
+        world.update("op", "prefs", name, {"value": "wipes"})
+    assert caught.value.field == "value"
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("install-locale", ["de_DE.UTF-8", "C.UTF-8", "de_DE@euro", "eo"], ["", "en US", "en_US\nd-i x", "$(reboot)"]),
+        ("install-keyboard", ["de", "us-intl"], ["", "d e", "de\nx"]),
+        ("install-time-zone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires"], ["", "../x", "a b", "a/"]),
+    ],
+)
+def test_values_of_answer_files_are_words(world: CommandLayer, name: str, good: list[str], bad: list[str]) -> None:
+    for value in good:
+        assert world.update("op", "prefs", name, {"value": value}).model_dump()["value"] == value
+    for value in bad:
+        with pytest.raises(InvalidError):
+            world.update("op", "prefs", name, {"value": value})
+
+
 def test_a_proposed_range_is_one_that_is_taken(layer: CommandLayer) -> None:
     for prefix in range(8, 31):
         for router in (None, "10.0.0.2", "10.0.0.1"):

@@ -204,7 +204,7 @@ def test_what_is_shipped_is_usable_once_its_files_are_there() -> None:
     kinds = {
         BootKind.LOCAL: {"local"},
         BootKind.IGNORE: {"ignore"},
-        BootKind.KERNEL: {"discovery", "memtest86plus"},
+        BootKind.KERNEL: {"discovery", "memtest86plus", "debian-12", "debian-13"},
     }
     names = set[str]().union(*kinds.values())
     assert {each.name: each.errors for each in content.bootenvs()} == dict.fromkeys(names, ())

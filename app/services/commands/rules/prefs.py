@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from urllib.parse import urlsplit
 
 from app.config import log_levels
@@ -13,6 +14,13 @@ from app.services.commands.rules import bootenvs
 from app.store.directory import Directory
 
 TIMEOUT_MIN, TIMEOUT_MAX = 30, 86_400
+
+# They become lines of answer files: what could end a line, or a value, is no part of any of them.
+_INSTALL_FORMS = {
+    "install-locale": (r"(C|[a-z]{2,3}(_[A-Z]{2})?)(\.UTF-8)?(@[a-z]+)?", "for example en_US.UTF-8"),
+    "install-keyboard": (r"[a-z][a-z0-9_-]{1,30}", "for example us, de or gb"),
+    "install-time-zone": (r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}", "for example Etc/UTC or Europe/Berlin"),
+}
 
 
 def find(name: str) -> Preference:
@@ -38,26 +46,40 @@ def check(preference: Preference, value: str, directory: Directory) -> str:
                 f"{name} cannot be {value!r}", hint=f"seconds, from {TIMEOUT_MIN} to {TIMEOUT_MAX}", field="value"
             )
         return str(int(value))
-    if name == "unknown-bootenv":
-        bootenvs.known(value, directory, "value")
-    elif name == "default-bootenv" and bootenvs.known(value, directory, "value").unknown_only:
-        raise InvalidError(
-            f"{value} is for machines nobody has named", hint="choose one that may be assigned", field="value"
-        )
-    elif name == "log-level":
-        try:
-            log_levels(value or "info")
-        except InvalidError as error:
-            raise InvalidError(error.message, hint=error.hint, field="value") from None
+    if name.endswith("-bootenv"):
+        _check_bootenv(name, value, directory)
+    elif name in _INSTALL_FORMS:
+        form, hint = _INSTALL_FORMS[name]
+        if not re.fullmatch(form, value):
+            raise InvalidError(f"{name} cannot be {value!r}", hint=hint, field="value")
     elif name.endswith("-ssh-keys"):
         try:
             return ", ".join(sshkeys.read(value))
         except ValueError as error:
             raise InvalidError(str(error), hint="the lines of .pub files, parted by commas", field="value") from error
+    elif name == "log-level":
+        try:
+            log_levels(value or "info")
+        except InvalidError as error:
+            raise InvalidError(error.message, hint=error.hint, field="value") from None
     elif name == "debian-mirror":
         _check_url(value)
         return value.rstrip("/")
     return value
+
+
+def _check_bootenv(name: str, value: str, directory: Directory) -> None:
+    bootenv = bootenvs.known(value, directory, "value")
+    if name == "default-bootenv" and bootenv.unknown_only:
+        raise InvalidError(
+            f"{value} is for machines nobody has named", hint="choose one that may be assigned", field="value"
+        )
+    if bootenv.destructive:
+        raise InvalidError(
+            f"{value} wipes disks: every machine that is switched on here would be wiped",
+            hint=f"assign it to the machines it is for: bootcart machines assign NAME {value}",
+            field="value",
+        )
 
 
 def _check_url(value: str) -> None:
