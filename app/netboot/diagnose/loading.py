@@ -177,7 +177,9 @@ def _no_script(case: Case) -> Found | None:
 
 
 def _elsewhere(case: Case, host: str, name: str) -> bool:
-    subnet = case.subnet(name)
+    subnet, firmware = case.subnet(name), case.firmware
+    if firmware is not None and firmware.data.get("relay"):
+        return False  # it reaches us through a router
     try:
         return subnet is not None and IPv4Address(host) not in subnet.cidr
     except AddressValueError:

@@ -29,6 +29,8 @@ from app.screens.words import agent_listens, long_span, safe, span
 if TYPE_CHECKING:
     from app.screens.app import BootcartApp
 
+LOOK_AGAIN = 15.0
+"""Seconds after which a finding that stands is asked for anew: it says how long ago something was."""
 TABS = ("timeline", "inventory", "bootenv", "script", "events", "history")
 TAB_WORDS = {"bootenv": "boot environment"}
 
@@ -61,6 +63,7 @@ class MachineScreen(Area):
         self.machine: Machine | None = None
         self.timeline: Timeline | None = None
         self.diagnosis: Diagnosis | None = None
+        self._looked = 0.0
         self.tabs = Tabs(id="tabs")
         self.summary = Bar(id="summary")
         self.page = TextView(id="page")
@@ -95,6 +98,7 @@ class MachineScreen(Area):
         if self.tab == "timeline":
             self.timeline = await client.machines.timeline(self.key)
             self.diagnosis = await client.machines.diagnosis(self.key)
+            self._looked = self.app.session.now()
         elif self.tab == "inventory":
             self.page.show(inventory_lines(self.machine, self.app.session.now(), width))
         elif self.tab == "bootenv":
@@ -158,8 +162,12 @@ class MachineScreen(Area):
             self.log_pane.add([one for one in events if str(one.machine) == self.key or one.mac in self.machine.macs])
 
     def tick(self) -> None:
-        if not self.app.frozen:
-            self._draw()
+        if self.app.frozen:
+            return
+        self._draw()
+        stale = self.app.session.now() - self._looked >= LOOK_AGAIN
+        if stale and self.tab == "timeline" and self.diagnosis is not None and self.diagnosis.findings:
+            self.app.reload(self)
 
     def valid(self, action: Action) -> bool:
         if action.id == "fix":

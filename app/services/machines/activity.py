@@ -17,7 +17,7 @@ Recall = Callable[[uuid.UUID], Sequence[Event]]
 """The newest stored events of a machine, oldest first."""
 
 EVENTS_MAX = 200
-BUSY_MAX = 256
+BUSY_MAX = 1024
 IDLE_MAX = 20_000
 
 

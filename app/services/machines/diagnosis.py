@@ -16,8 +16,10 @@ from app.model.machine import Machine
 
 log = logging.getLogger(__name__)
 
-SETTLE_SECONDS = 0.3
+SETTLE_SECONDS = 1.0
 """Events come in bursts; one look at their end is enough."""
+PAUSE_SECONDS = 0.005
+"""After each look: a thousand machines that boot at once wait a few seconds for theirs, DHCP does not wait at all."""
 REPLAY_SECONDS = 900.0
 """Machines heard this shortly before the engine started are looked at again."""
 RECHECK_SECONDS = 30.0
@@ -56,6 +58,7 @@ class Diagnoses:
         self._found: dict[uuid.UUID, tuple[Finding, ...]] = {}
         self._began: dict[tuple[uuid.UUID, str], float] = {}
         self._stopping = False
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, recent: Iterable[Event] = ()) -> None:
@@ -70,6 +73,7 @@ class Diagnoses:
         """Look no more."""
         with self._lock:
             self._stopping = True
+            self._ended.set()
             self._lock.notify()
         if self._thread is not None:
             self._thread.join(5)
@@ -133,6 +137,7 @@ class Diagnoses:
                 self._look(key)
             except Exception:
                 log.exception("machine %s could not be diagnosed", key)
+            self._ended.wait(PAUSE_SECONDS)
 
     def _look(self, key: uuid.UUID) -> None:
         machine = self._machines.find(key)

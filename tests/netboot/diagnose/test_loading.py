@@ -100,6 +100,9 @@ def test_d17_an_address_in_the_url_that_is_not_in_its_subnet() -> None:
     story = [edited(e, bootfile="http://192.168.1.5:8090/boot/x.ipxe") if e.kind == "dhcp.ack" else e for e in acked()]
     assert judged(story, 20)["D17"].means == "its URL names 192.168.1.5, which is not in its own subnet"
 
+    relayed = [edited(e, relay="10.77.0.5") if e.kind == "dhcp.discover" else e for e in story]
+    assert "not in its own subnet" not in judged(relayed, 20)["D17"].means
+
     assert judged(acked(), 20, world=facts(firewall="firewalld"))["D17"].action == "wizard"
 
 
