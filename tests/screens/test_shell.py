@@ -85,7 +85,7 @@ async def test_ux4_help_lists_the_keys_of_this_screen_and_scrolls(key: str) -> N
         assert "create a reservation" in stage.text
         page = stage.app.screen
         assert isinstance(page, Page)
-        assert "assign a boot environment, and" not in page.page.text.split("Command line")[0]
+        assert "ask the agent to reboot" not in page.page.text.split("Command line")[0]
         assert "reservations create ADDRESS --mac MAC" in page.page.text
         seen = stage.text
         await stage.press("pagedown", "pagedown", "pagedown")
