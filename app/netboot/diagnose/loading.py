@@ -192,6 +192,8 @@ def _silent_kernel(case: Case) -> Found | None:
     kernels = case.all("http.sent", role="kernel")
     if not scripts or not kernels or kernels[-1].id < scripts[-1].id:
         return None
+    if scripts[-1].data.get("loads") == "kernel":
+        return None  # a memory test and its like never speak
     name = str(scripts[-1].data.get("bootenv", ""))
     bootenv = case.bootenv(name)
     files = [one for one in (bootenv.architectures.values() if bootenv is not None else ()) if one.initrds]

@@ -146,6 +146,16 @@ def test_d20_too_little_memory_is_said_sooner() -> None:
     assert problems(judged(started(), 30, machine(started(), inventory=inventory("uefi", memory=470)))) == set()
 
 
+def test_d20_a_kernel_alone_may_be_silent_for_ever() -> None:
+    told = {"bootenv": "memtest86plus", "loads": "kernel"}
+    story = [
+        each.model_copy(update={"data": {**each.data, **told}}) if each.data.get("role") == "script" else each
+        for each in without(started(), kind("http.sent", role="initrd"), kind("http.started", role="initrd"))
+    ]
+
+    assert "D20" not in judged(story, 6000)
+
+
 def test_d20_waits_for_the_initrd() -> None:
     kernel = without(started(), kind("http.sent", role="initrd"), kind("http.started", role="initrd"))
 
