@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import ConflictError
 from app.model.machine import STATE_GLYPHS, Machine, MachineState, machine_id_for
-from app.screens.areas.machines import STYLE_OF, MachinesArea
+from app.screens.areas.machines import STYLE_OF, MachinesArea, natural
 from app.screens.dialogs.choose import Choose
 from app.screens.dialogs.frame import Ask
 from app.screens.widgets.table import Table
@@ -323,3 +323,22 @@ async def test_address_and_name_of_a_machine_only_seen() -> None:
 async def test_empty_list_says_what_to_do() -> None:
     async with opened(FakeClient.empty(), wizard=False) as stage:
         assert "no machine yet: power one on" in stage.text
+
+
+def test_names_stand_in_the_order_people_count_and_macs_as_written() -> None:
+    names = [
+        "node-10",
+        "node-9",
+        "d52-54-00-00-00-0a",
+        "d52-54-00-00-00-10",
+        "d52-54-00-00-00-01",
+        "d52-54-00-00-00-09",
+    ]
+    assert sorted(names, key=natural) == [
+        "d52-54-00-00-00-01",
+        "d52-54-00-00-00-09",
+        "d52-54-00-00-00-0a",
+        "d52-54-00-00-00-10",
+        "node-9",
+        "node-10",
+    ]

@@ -44,7 +44,7 @@ class BootScreen(Area):
         return self.page
 
     def trail(self) -> tuple[str, ...]:
-        return (safe(self.view.machine) if self.view else "...", "what it would get now")
+        return (safe(self.view.machine) if self.view else "...", "would get")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -141,7 +141,7 @@ def _answer_lines(answer: BootAnswer, width: int) -> list[Line]:
     lines += facts((("address", address), ("subnet", answer.subnet)), width)
     if not answer.bootfile:
         lines.append(line(("boot file     ", "dim"), ("none", "warn")))
-    options = "; ".join(f"{option.name} {option.value}" for option in answer.options)
+    options = "; ".join(f"{one.name} {one.value}" for one in answer.options if one.value != answer.bootfile)
     rest = (
         ("boot file", answer.bootfile),
         ("next server", answer.next_server or ""),

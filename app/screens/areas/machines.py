@@ -37,8 +37,13 @@ def state_of(machine: Machine) -> MachineState:
     return machine.status.state if machine.status else MachineState.NEW
 
 
+_OF_MAC = re.compile(r"d[0-9a-f]{2}(?:-[0-9a-f]{2}){5}")
+
+
 def natural(text: str) -> list[tuple[int, int, str]]:
-    """An order in which node-9 comes before node-10."""
+    """An order in which node-9 comes before node-10, and names made of MAC addresses (hexadecimal) stand as written."""
+    if _OF_MAC.fullmatch(text):
+        return [(1, 0, text)]
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
