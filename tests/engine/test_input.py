@@ -67,7 +67,7 @@ TABLE: list[tuple[tuple[str, ...], int, str]] = [
     (("machines", "create", "node-2", "--mac", "01:00:5e:00:00:01"), INVALID, "macs"),
     (("machines", "create", "node 2"), INVALID, "name"),
     (("machines", "assign", "node-1", "debian-99"), INVALID,
-     "bootenv: there is no boot environment 'debian-99' (known are discovery, ignore, local)"),
+     "bootenv: there is no boot environment 'debian-99' (did you mean debian-13? known are debian-12, "),
     (("machines", "assign", "node-1", "locl"), INVALID, "did you mean local?"),
     (("machines", "assign", "node-9", "local"), MISSING, "node-9"),
     (("machines", "set", "node-1", "inventory", "{}"), INVALID, "inventory"),
@@ -170,10 +170,10 @@ def test_as_a_program(kept: Engine) -> None:
     words = ("machines", "assign", "node-1", "debian-99")
     done = kept.cli(*words)
     assert (done.returncode, done.stdout) == (INVALID, "")
-    assert done.stderr.startswith("bootcart: bootenv: there is no boot environment 'debian-99' (known are ")
+    assert done.stderr.startswith("bootcart: bootenv: there is no boot environment 'debian-99' (did you mean ")
     told = json.loads(kept.cli(*words, "--json").stderr)
     assert (told["code"], told["field"]) == ("invalid", "bootenv")
-    assert told["hint"].startswith("known are ")
+    assert told["hint"].startswith("did you mean debian-13? known are ")
 
 
 @pytest.mark.root
