@@ -166,8 +166,14 @@ LEAVING = ((b"node-11", b"Q"), (b"Detach", b"d"))
 """What is waited for on the screen, and what is typed then."""
 
 
-def on_a_pty(term: str, seconds: float, *flags: str) -> tuple[int, bytes]:
-    """Open the interface on the fake in a terminal of its own and leave it; its exit code, and all it wrote."""
+def on_a_pty(
+    term: str, seconds: float, *flags: str, told: tuple[int, int] = (24, 80), real: tuple[int, int] = (24, 80)
+) -> tuple[int, bytes]:
+    """Open the interface on the fake in a terminal of its own and leave it; its exit code, and all it wrote.
+
+    `told` is the size the system knows (0, 0: none, as on a serial line), `real` what the terminal answers when it is
+    asked where its last cell is.
+    """
     pid, master = pty.fork()
     if pid == 0:
         environment = {**os.environ, "TERM": term, "COLUMNS": "", "LINES": ""}
@@ -175,10 +181,11 @@ def on_a_pty(term: str, seconds: float, *flags: str) -> tuple[int, bytes]:
         os.execve(  # noqa: S606 - a fork of ours becomes the program
             sys.executable, [sys.executable, "tests/screens/run_fake.py", *flags], environment
         )
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *told, 0, 0))
     out = bytearray()
     deadline = time.monotonic() + seconds
     script = list(LEAVING)
+    answered = 0
     os.set_blocking(master, False)
     try:
         while time.monotonic() < deadline:
@@ -188,6 +195,9 @@ def on_a_pty(term: str, seconds: float, *flags: str) -> tuple[int, bytes]:
                 time.sleep(0.02)
             except OSError:
                 break
+            if out.count(b"\x1b[6n") > answered:
+                answered += 1
+                os.write(master, b"\x1b[%d;%dR" % real)
             if script and script[0][0] in out:
                 os.write(master, script.pop(0)[1])
         else:
@@ -208,6 +218,17 @@ def test_ux14_what_is_sent_to_a_linux_console() -> None:
     drawn = re.sub(r"\x1b\[[0-9;?<>=]*[ -/]*[@-~]", "", text)
     strange = {char for char in drawn if char not in ALLOWED and char not in "\r\n"}
     assert not strange
+
+
+def test_ux21_a_serial_line_that_tells_no_size_is_measured_at_the_start() -> None:
+    code, out = on_a_pty("vt220", 40, told=(0, 0), real=(30, 100))
+    assert code == 0
+    assert b"\x1b[999;999H\x1b[6n" in out
+    # Rows are addressed from one; nothing is drawn below the last.
+    rows = {int(row) for row in re.findall(rb"\x1b\[(\d+);\d+H", out)} - {999}
+    assert max(rows) == 30
+    known = on_a_pty("vt220", 40)[1]
+    assert b"\x1b[6n" not in known, "who knows is not asked"
 
 
 def test_interface_leaves_the_terminal_as_it_was() -> None:

@@ -246,6 +246,27 @@ def test_a_day_at_a_serial_console(day: tuple[Day, Rack], tmp_path: Path) -> Non
     judge(me.raw.read_bytes().decode())
 
 
+def test_one_that_only_looks_says_so_and_changes_nothing(rack: Rack) -> None:
+    engine, client = rack.engine, rack.engine.client
+    before = engine.ask(client.commands.list(Query(sort="-id", limit=1))).total
+    with terminal("--endpoint", engine.endpoint, "--read-only", term="linux") as pane:
+        pane.see("no machine yet", "READ-ONLY", "attached")
+        pane.press("H")
+        pane.see("read-only: nothing is changed from here")
+        pane.press(":")
+        pane.type("set unknown-bootenv local")
+        pane.press("Enter")
+        pane.see("! ERROR this interface was opened with --read-only", "open it without that flag")
+        pane.press("Escape")
+        pane.see("q quit", gone="ERROR")
+        pane.press("2")
+        pane.see("rack7", " subnets > ")
+        pane.press("q")
+        pane.see("left with 0")
+    assert engine.ask(client.commands.list(Query(sort="-id", limit=1))).total == before
+    assert not engine.ask(client.info()).holding
+
+
 def judge(sent: str) -> None:
     """Only what a Linux console or a VT220 on a serial line understands."""
     # What the operator's shell says before and after is not ours.
