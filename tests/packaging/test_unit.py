@@ -59,8 +59,15 @@ def test_the_interface_on_a_console_has_no_rights_and_comes_back() -> None:
     assert unit["RestrictAddressFamilies"] == "AF_UNIX"
     assert unit["Restart"] == "always"
     assert unit["Conflicts"] == "getty@%i.service serial-getty@%i.service"
-    # A serial console must not see what the interface says to its log.
-    assert (unit["StandardOutput"], unit["StandardError"]) == ("tty", "journal")
+    # It draws on standard error, and wants all three.
+    assert [unit[f"Standard{name}"] for name in ("Input", "Output", "Error")] == ["tty"] * 3
+
+
+def test_the_engine_may_call_ip() -> None:
+    """ip(8) of iproute2 gives its capabilities up first, and ends when capset is refused: a part of @privileged."""
+    filters = re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+    assert filters == ["@system-service", "~@privileged @resources", "capset"]
 
 
 @pytest.mark.parametrize("unit", [UNIT, CONSOLE], ids=lambda unit: unit.name)
