@@ -185,6 +185,20 @@ def test_assign_and_reboot(bootcart: Running) -> None:
     assert bootcart("machines", "reboot", "node-04").out == "machine node-04 is told to reboot\n"
 
 
+def test_diagnose(bootcart: Running) -> None:
+    told = bootcart("machines", "diagnose", "node-08")
+    assert told.lines == [
+        "D18 debian-12: debian-12/amd64/vmlinuz is missing",
+        "    the files of debian-12 are not all in the boot tree",
+        "    bring the missing file; the machine asks again by itself: bootcart bootenvs list",
+    ]
+    [finding] = bootcart("machines", "diagnose", "node-08", "--json").json["findings"]
+    assert (finding["id"], finding["severity"]) == ("D18", "problem")
+    assert bootcart("machines", "diagnose", "node-03").out == "node-03: nothing wrong is seen\n"
+    row = next(line for line in bootcart("machines", "list").lines if line.startswith("node-08"))
+    assert row.endswith("\tD18 debian-12/amd64/vmlinuz is missing")
+
+
 def test_timeline_script_render(bootcart: Running) -> None:
     timeline = bootcart("machines", "timeline", "node-05")
     assert timeline.lines[0].split("\t")[:2] == ["done", "DISCOVER"]

@@ -91,6 +91,7 @@ async def test_verbs_on_what_is_not_there(client: Client) -> None:
         client.machines.assign("nobody", "local"),
         client.machines.reboot("nobody"),
         client.machines.timeline("nobody"),
+        client.machines.diagnosis("nobody"),
         client.machines.script("nobody"),
         client.subnets.delete("nowhere"),
         client.leases.delete("10.99.0.1"),
@@ -295,6 +296,8 @@ async def test_a_machines_script_and_timeline(client: Client) -> None:
     assert (await client.bootenvs.render("discovery", "node-07")).startswith("#!ipxe")
     # It has never booted.
     assert not timeline.complete
+    diagnosis = await client.machines.diagnosis("node-07")
+    assert (diagnosis.name, diagnosis.findings) == ("node-07", ())
 
 
 async def audits(client: Client) -> list[Event]:

@@ -197,7 +197,7 @@ def test_b04_another_servers_offer_is_taken() -> None:
 
     assert (found.reply, found.lease_changes, found.learned) == (None, (), (MAC, IPv4Address("10.7.0.33")))
     event = bench.last("dhcp.request")
-    assert event.data["server"] == "10.7.0.99"
+    assert (event.data["server"], event.data["ours"]) == ("10.7.0.99", False)
     assert event.message == "REQUEST 10.7.0.33 of another DHCP server, 10.7.0.99"
     assert bench.offer(OTHER).yiaddr == FIRST  # the offer was withdrawn
 

@@ -106,3 +106,18 @@ def test_the_arp_table() -> None:
         IPv4Address("10.7.0.100"): "52:54:00:00:00:07",
         IPv4Address("10.7.0.102"): "52:54:00:aa:00:08",
     }
+
+
+def test_what_is_like_a_name_that_is_not_there(world: World, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "grub").mkdir(parents=True)
+    (own / "grub" / "grubx64.efi").write_bytes(b"x")
+    (own / "shimx64.efi").write_bytes(b"x")
+    files = Files(world.artefacts, [own])
+
+    assert files.like("iPXE.EFI")[0] == "ipxe.efi"
+    assert files.like("grub/grubaa64.efi")[0] == "grub/grubx64.efi"
+    assert files.like("shimx64.efi.signed")[0] == "shimx64.efi"
+    assert files.like("nothing-like-it.bin") == ()
+    assert files.like("../../etc/passwd") == ()
+    assert "manifest.json" not in files.like("manifest.jso")

@@ -61,6 +61,7 @@ async def test_wrong_tokens(
     assert listener.registry.calls == []
     refused = await listener.told("http.refused")
     assert refused.data["status"] == status
+    assert refused.data["reason"]
     assert refused.mac == MAC
 
 

@@ -16,7 +16,7 @@ from app.model.machine import Machine, machine_id_for, machine_name_for
 from app.netboot.login import password
 from app.services.machines.registration import telling_serial, telling_uuid
 from tests.services.machines.conftest import ADDRESS, World
-from tests.store.stores import SetClock, mac
+from tests.store.stores import SetClock, mac, until
 
 UUID = "4c4c4544-0042-3510-8052-b4c04f4d3532"
 INVENTORY = Inventory(
@@ -143,6 +143,23 @@ def test_macs_of_two_machines_are_a_conflict_that_names_both(world: World) -> No
         world.registrar.register(mac(1), ADDRESS, _report(mac(1), mac(2)))
     with pytest.raises(ConflictError, match=f"{one.name} and {two.name}"):
         world.registrar.register(mac(0x66), ADDRESS, _report(mac(1), mac(2), uuid=UUID))
+
+
+def test_a_conflict_is_told_once_until_the_machine_registers(world: World) -> None:
+    one, two = _known(world, 1), _known(world, 2)
+    for _ in range(3):
+        with pytest.raises(ConflictError):
+            world.registrar.register(mac(1), ADDRESS, _report(mac(1), mac(2)))
+
+    until(lambda: [each for each in world.store.events.tail() if each.kind == "agent.conflict"])
+    told = [each for each in world.store.events.tail() if each.kind == "agent.conflict"]
+    assert [(each.machine, each.mac, one.name in each.data["why"]) for each in told] == [(one.id, mac(1), True)]
+    assert two.name in told[0].data["hint"]
+
+    world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
+    with pytest.raises(ConflictError):
+        world.registrar.register(mac(1), ADDRESS, _report(mac(1), mac(2)))
+    assert world.kinds("agent.conflict") == ["agent.conflict"] * 2
 
 
 def test_an_address_is_the_machines_that_has_it_now(world: World) -> None:

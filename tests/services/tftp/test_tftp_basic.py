@@ -44,6 +44,15 @@ async def test_t05_missing_file_is_error_1(service: Service) -> None:
     assert missing.mac == MAC
 
 
+async def test_a_missing_file_is_told_as_it_was_asked_for_with_what_is_like_it(service: Service) -> None:
+    with Peer(service.port) as peer:
+        assert await peer.read(b"\\boot\\ipxe.EFI") is None
+    missing = await service.told("tftp.missing")
+
+    assert (missing.data["asked"], missing.data["file"]) == ("\\boot\\ipxe.EFI", "boot/ipxe.EFI")
+    assert tuple(missing.data["like"]) == ("ipxe.efi",)
+
+
 async def test_t06_unacknowledged_data_is_repeated_from_the_same_port(service: Service) -> None:
     with Peer(service.port) as peer:
         peer.ask(request(1, b"s513.bin"))
