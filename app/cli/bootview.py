@@ -24,7 +24,7 @@ def write(view: BootView, output: Output) -> None:
         "relay": view.relay or "",
         "reservation": view.reservation or "",
         "boots": f"{view.bootenv}: {view.bootenv_why}" if view.bootenv else view.bootenv_why,
-        "script failed": place,
+        "template failed": place,
         "arguments": view.arguments,
     }
     _facts(output, head.items())
@@ -77,4 +77,4 @@ def _answer(answer: BootAnswer, output: Output) -> None:
 def _facts(output: Output, pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
     for name, value in pairs:
         if text := shown(value):
-            output.line(f"{indent}{name}\t{text}" if not output.terminal else f"{indent}{name:<14}{text}")
+            output.line(f"{indent}{name}\t{text}" if not output.terminal else f"{indent}{name:<16}{text}")

@@ -28,7 +28,7 @@ from app.netboot.foresee import (
 )
 from app.netboot.wire import pxe
 from app.netboot.wire.dhcp4 import ZERO
-from app.services.bootfs.scripts import Given
+from app.services.bootfs.scripts import AnswerFile, Given
 from app.services.bootfs.tree import BootFs
 from app.store.store import Store
 
@@ -80,13 +80,14 @@ class Foresight:
         asker = self._asker(machine, architecture, interface)
         foreseen = self._answers(asker)
         stages = {(each.arch, stage): found for (each, stage), found in foreseen.items()}
-        script = self._script(machine, asker, [found for (_, stage), found in stages.items() if stage == IPXE])
+        script, answers = self._script(machine, asker, [found for (_, stage), found in stages.items() if stage == IPXE])
         directory = self._store.directory
         reservation = directory.reservation_for(asker.mac)
         name, because = bootenv_of(asker.mac, directory)
         choice = script.choice if script is not None else None
-        firmware = tuple(self._firmware(asker.mac, each, stages, script) for each in asker.firmware)
-        fault = script.error if script is not None else None
+        firmware = tuple(self._firmware(asker.mac, each, stages, script, answers) for each in asker.firmware)
+        faults = (script.error if script is not None else None, *(each.error for each in answers))
+        fault = next((each for each in faults if each is not None), None)
         return BootView(
             machine=machine.name,
             mac=asker.mac,
@@ -162,18 +163,25 @@ class Foresight:
             ]
         return dict(zip(pairs, found, strict=True))
 
-    def _script(self, machine: Machine, asker: _Asker, loaders: Sequence[Foreseen]) -> Given | None:
-        """The script, where some firmware's iPXE is sent to it."""
+    def _script(
+        self, machine: Machine, asker: _Asker, loaders: Sequence[Foreseen]
+    ) -> tuple[Given | None, tuple[AnswerFile, ...]]:
+        """The script, where some firmware's iPXE is sent to it, and the answer files it leads to."""
         wanted = f"/{script_path(asker.mac)}"
         sent = next((each for each in loaders if each.told.bootfile.endswith(wanted)), None)
         if sent is None:
-            return None
+            return None, ()
         lease = self._store.directory.lease_of(asker.mac)
         address = sent.told.address or machine.address or (lease.address if lease is not None else ZERO)
         return self._tree.foresee(asker.mac, str(address), sent.server)
 
     def _firmware(
-        self, mac: str, asked: Asked, stages: dict[tuple[int, str], Foreseen], script: Given | None
+        self,
+        mac: str,
+        asked: Asked,
+        stages: dict[tuple[int, str], Foreseen],
+        script: Given | None,
+        answers: Sequence[AnswerFile],
     ) -> BootFirmware:
         first, second = (stages[asked.arch, stage] for stage in STAGES)
         files: list[BootFile] = []
@@ -181,6 +189,10 @@ class Foresight:
             files.append(self._file(*loader_path(first.told.bootfile)))
         if second.told.bootfile:
             files += self._loaded(mac, asked, script)
+            files += [
+                BootFile(path=each.path, role=Role.ANSWER, present=each.size is not None, size=each.size)
+                for each in answers
+            ]
         return BootFirmware(
             name=firmware_name(asked.arch),
             architecture=asked.arch,
@@ -219,8 +231,11 @@ class Foresight:
             if service.name in ("dhcp", "tftp", "http") and service.state is not ServiceState.UP:
                 why = f": {service.reason}" if service.reason else ""
                 told.append(f"service {service.name} is {service.state.value}{why}")
-        missing = {each.path for one in firmware for each in one.files if not each.present}
+        files = [each for one in firmware for each in one.files if not each.present]
+        missing = {each.path for each in files if each.role != Role.ANSWER}
         told += [f"there is no file {path}" for path in sorted(missing)]
+        kept = {each.path for each in files if each.role == Role.ANSWER}
+        told += [f"{path} is not given: it does not render, or the machine is not registered" for path in sorted(kept)]
         own = {address.ip for interface in self._interfaces() for address in interface.addresses}
         servers = {each.next_server for one in firmware for each in one.answers if each.next_server is not None}
         told += [f"its files come from {server}, which is another host" for server in sorted(servers - own)]

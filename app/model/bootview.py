@@ -45,7 +45,7 @@ class BootFile(Model):
     """A file it would fetch."""
 
     path: str = Field(description="path in the virtual tree")
-    role: str = Field(description="loader, script, kernel, initrd or file")
+    role: str = Field(description="loader, script, kernel, initrd, answer or file")
     protocol: str = Field(default="http", description="http or tftp")
     present: bool = True
     size: int | None = Field(default=None, description="bytes; none where the file is not there")
@@ -63,7 +63,7 @@ class BootFirmware(Model):
 
 
 class BootFault(Model):
-    """Why its script does not render; the machine is then shown `script`, which says so and asks again."""
+    """Why a template of its does not render; if that is the script's, `script` says so on its screen and asks again."""
 
     bootenv: str
     template: str = ""

@@ -101,7 +101,7 @@ def test_no_answer_and_a_failing_script_are_words() -> None:
     text = "\n".join(rows)
     assert "! NO ANSWER" in text
     assert "boot file     none" in text
-    assert "! SCRIPT FAILS rescue/boot line 3" in text
+    assert "! TEMPLATE FAILS rescue/boot line 3" in text
     assert "'ntp' is undefined" in text
     assert max(map(len, rows)) <= 78
     assert text.count("x" * 74) == 2  # a long line goes on below itself

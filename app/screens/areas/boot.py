@@ -115,7 +115,10 @@ def boot_lines(view: BootView, firmware: BootFirmware | None, width: int) -> lis
     if view.fault is not None:
         fault = view.fault
         place = f"{fault.bootenv}/{fault.template}" + (f" line {fault.line}" if fault.line else "")
-        lines += [line(""), line(("! SCRIPT FAILS ", "bad"), (safe(place if fault.template else fault.bootenv), "key"))]
+        lines += [
+            line(""),
+            line(("! TEMPLATE FAILS ", "bad"), (safe(place if fault.template else fault.bootenv), "key")),
+        ]
         lines += wrapped(fault.why, width, "warn", indent=2)
     if view.arguments:
         lines += [

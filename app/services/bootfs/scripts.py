@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from app.model.bootenv import BootEnv, BootKind
 from app.model.machine import Machine, stranger
-from app.netboot.bootpath import answer_path, report_path, script_path
+from app.netboot.bootpath import ANSWER_FOLDER, answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
 from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.view import NetworkView
@@ -191,3 +191,32 @@ def given(
         title = f"{choice.machine.name} cannot boot {choice.name} now"
         return Given(choice, bootenv, failure_script(title, (place, error.why), again, attempt), error)
     return Given(choice, bootenv, text)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFile:
+    """An answer file a script leads to; `error` is why it cannot be given."""
+
+    path: str
+    size: int | None = None
+    error: RenderError | None = None
+
+
+def answer_files(found: Given, content: Content, asker: Asker, view: NetworkView) -> tuple[AnswerFile, ...]:
+    """The answer files that a script with masked tokens leads to. Only a registered machine is given them."""
+    bootenv = found.bootenv
+    if bootenv is None or found.error is not None or not bootenv.installs:
+        return ()
+    files: list[AnswerFile] = []
+    texts = content.templates(bootenv.name)
+    for template in bootenv.templates:
+        if template.name == BOOT or answer_path(MASK, template.path) not in found.text:
+            continue
+        path = f"{ANSWER_FOLDER}/{template.path}"
+        try:
+            text = rendered(bootenv, texts, found.choice, asker, view, lambda: MASK, template.name)
+        except RenderError as error:
+            files.append(AnswerFile(path, error=error))
+        else:
+            files.append(AnswerFile(path, len(text.encode()) if found.choice.machine.registered else None))
+    return tuple(files)

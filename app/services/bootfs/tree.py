@@ -37,10 +37,12 @@ from app.services.bootfs.roots import Files
 from app.services.bootfs.scripts import (
     BOOT,
     MASK,
+    AnswerFile,
     Asker,
     Choice,
     Content,
     Given,
+    answer_files,
     choose,
     given,
     machine_of,
@@ -157,9 +159,14 @@ class BootFs:
         templates = self._content.templates(found.name)
         return rendered(found, templates, choice, asker, self._view, lambda: MASK, template)
 
-    def foresee(self, mac: str, peer: str, local: IPv4Address) -> Given:
-        """The script a machine would be given now from our address `local`, its token masked; changes nothing."""
-        return given(choose(mac, self._view), self._content, self._asker(mac, peer, local), self._view, lambda: MASK)
+    def foresee(self, mac: str, peer: str, local: IPv4Address) -> tuple[Given, tuple[AnswerFile, ...]]:
+        """The script a machine would be given now from our address `local`, its tokens masked, and the answer files.
+
+        Changes nothing.
+        """
+        asker = self._asker(mac, peer, local)
+        found = given(choose(mac, self._view), self._content, asker, self._view, lambda: MASK)
+        return found, answer_files(found, self._content, asker, self._view)
 
     def file(self, path: str) -> tuple[int | None, str]:
         """Size and, where a manifest tells it, SHA-256 of a file of the tree; None where there is none. Reads disk."""
