@@ -42,7 +42,7 @@ class Event(EventDraft):
 
 
 EVENT_KINDS: dict[str, str] = {
-    "engine.started": "version, pid",
+    "engine.started": "version, pid, after",
     "engine.ready": "seconds, degraded",
     "engine.stopping": "why",
     "store.failed": "reason, hint",
@@ -67,8 +67,8 @@ EVENT_KINDS: dict[str, str] = {
     "dhcp.foreign": "server, server_mac, offered, subnet",
     "dhcp.malformed": "count, why",
     "clock.set": "seconds, leases",
-    "proxy.offer": "xid, stage, subnet, bootfile, next_server, why, bootenv",
-    "proxy.ack": "xid, stage, address, bootfile, next_server, why, bootenv, path",
+    "proxy.offer": "xid, stage, subnet, bootfile, next_server, why, reason, bootenv",
+    "proxy.ack": "xid, stage, address, bootfile, next_server, why, reason, bootenv, path",
     "subnet.held": "subnet, server, why",
     "tftp.started": "file, size, blksize, role",
     "tftp.sent": "file, bytes, seconds, blksize, windowsize, role",

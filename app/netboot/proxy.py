@@ -44,6 +44,7 @@ def _facts(found: Decision) -> dict[str, Any]:
         "bootfile": found.bootfile,
         "next_server": str(found.next_server or ""),
         "why": found.why,
+        "reason": found.reason.value,
         "bootenv": found.bootenv,
     }
 
@@ -58,10 +59,12 @@ def answer_beside(exchange: Exchange, subnet: Subnet) -> Answer:
     if not _is_boot_client(exchange):
         return exchange.silence("not-booting", "it asks for an address, which another DHCP server gives")
     found = _decide(exchange, subnet, proxy=True)
-    if not found.bootfile:
+    # A menu that says "boot locally" is worth an offer: without one UEFI firmware asks for more than a minute.
+    if not found.bootfile and not found.vendor_options:
         return exchange.silence(found.reason.value, found.why, level=Level.INFO)
     packet = reply(exchange, MessageType.OFFER, {}, decision=found)
-    exchange.emit("proxy.offer", f"PXE OFFER file {found.bootfile}", subnet=subnet.name, **_facts(found))
+    words = f"file {found.bootfile}" if found.bootfile else f"without a boot file: {found.why}"
+    exchange.emit("proxy.offer", f"PXE OFFER {words}", subnet=subnet.name, **_facts(found))
     return replied(exchange, packet, destination(exchange, packet), why=found.why)
 
 

@@ -14,7 +14,7 @@ from app.netboot.exchange import Via
 from app.netboot.proxy import answer_boot
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import ZERO, DhcpPacket, MessageType, decode
-from app.netboot.wire.pxe import RASPBERRY_PI_OPTIONS, USE_THIS_FILE
+from app.netboot.wire.pxe import LOCAL_BOOT, RASPBERRY_PI_OPTIONS, USE_THIS_FILE
 from tests.netboot.dhcpworld import GUID, MAC, SERVER, Bench, World, extending, ipxe, machine, pxe, request, subnet
 
 CLIENT = IPv4Address("10.7.0.30")
@@ -122,12 +122,31 @@ def test_a_run_that_may_only_be_a_proxy_gives_no_addresses() -> None:
     assert place.ask(request()).reply is None
 
 
-def test_a_machine_that_boots_its_disk_is_left_alone() -> None:
+@pytest.mark.parametrize("options", [pxe(0), ipxe(0)], ids=["BIOS", "iPXE on BIOS"])
+def test_a_machine_that_boots_its_disk_is_left_alone(options: dict[int, bytes]) -> None:
     place = bench(machines=[machine(bootenv="local")])
-    found = place.ask(request(options=pxe(7)))
+    found = place.ask(request(options=options))
 
     assert (found.reply, found.reason) == (None, "local")
     assert place.last("dhcp.silent").level is Level.INFO
+
+
+@pytest.mark.parametrize(("fields", "reason"), [({"bootenv": "local"}, "local"), ({"held": True}, "held")])
+def test_uefi_firmware_is_offered_to_boot_locally_so_that_it_does_not_ask_for_a_minute(
+    fields: dict[str, Any], reason: str
+) -> None:
+    place = bench(machines=[machine(**fields)])
+    found = place.ask(request(options=pxe(7))).reply
+    assert found is not None
+
+    assert (found.message, found.yiaddr, found.siaddr, found.file) == (MessageType.OFFER, ZERO, ZERO, b"")
+    assert found.options[opt.VENDOR_CLASS] == b"PXEClient"
+    assert found.options[opt.VENDOR_OPTIONS] == LOCAL_BOOT
+    assert not (LEASE_OPTIONS | {opt.BOOT_FILE}) & set(found.options)
+    told = place.last("proxy.offer")
+    assert (told.data["bootfile"], told.data["reason"]) == ("", reason)
+    # Whoever asks for a file all the same gets none.
+    assert boot(booting(pxe(7)), place.world).reply is None
 
 
 def boot(packet: DhcpPacket, world: World | None = None, policy: Policy | None = None, **arrival: Any) -> Answer:

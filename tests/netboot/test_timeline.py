@@ -194,9 +194,9 @@ def test_a_withheld_boot_file_completes_the_boot_with_its_reason() -> None:
         ("no-bootenv", "no boot file", HopState.FAILED),
     ],
 )
-@pytest.mark.parametrize("kind", ["dhcp.offer", "dhcp.silent"])
+@pytest.mark.parametrize("kind", ["dhcp.offer", "dhcp.silent", "proxy.offer"])
 def test_no_boot_file_is_an_end_with_its_reason(kind: str, reason: str, title: str, state: HopState) -> None:
-    """Authoritative subnets offer an address without a file; proxy ones say nothing at all."""
+    """Authoritative subnets offer an address without a file; proxy ones say nothing, or offer to boot locally."""
     answer = {"stage": "rom", "bootfile": "", "why": "in words", "reason": reason}
     found = timeline(events((0, "dhcp.discover", {"stage": "rom", **UEFI}), (0.1, kind, answer)), 1001)
 
