@@ -28,7 +28,8 @@ def who():
     status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
     return {"uid": os.getuid(), "gid": os.getgid(), "caps": int(status["CapEff"], 16),
             "nnp": status["NoNewPrivs"].strip(), "path": sys.path[0],
-            "home": os.environ.get("HOME"), "started": os.environ.get("BOOTCART_ENGINE_STARTED"), "owners": os.environ.get("BOOTCART_PORT_OWNERS", "")}
+            "home": os.environ.get("HOME"), "started": os.environ.get("BOOTCART_ENGINE_STARTED"),
+            "owners": os.environ.get("BOOTCART_PORT_OWNERS", "")}
 
 arguments = sys.argv[1:]
 if arguments[:1] == ["serve"]:
