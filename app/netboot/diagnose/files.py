@@ -45,7 +45,7 @@ def _never_asked(case: Case) -> Found | None:
         events=[answer, taken] if taken is not answer else [answer],
         since=taken.time,
         means=f"{where} is blocked on the way, or next-server {answer.data.get('next_server') or '(none)'} is wrong",
-        do=f"allow {where} here and between; look for STP",
+        do=f"allow {where} here and between; check STP on its port",
     )
     return _with_cause(case, found, service, where)
 

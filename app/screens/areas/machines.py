@@ -85,7 +85,7 @@ class MachinesArea(ListArea):
             return f"{item.name}: waiting {ago} for you to power-cycle it; it then boots {waiting[0] or 'the default'}"
         status = item.status
         if status and status.diagnosis:
-            return f"{item.name}: {status.diagnosis}  (Enter: why; f: what to do)"
+            return f"{item.name}: {status.diagnosis}  (f: what to do)"
         what = (status.reason or (f"waiting for {status.waiting_for}" if status.waiting_for else "")) if status else ""
         return f"{item.name}: {what or item.description}" if what or item.description else ""
 
