@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.clock import Clock
@@ -49,7 +50,7 @@ class Scene:
         """What is found about a machine, and when to look again (infinity: when something happens)."""
         facts = self._gather()
         if twins := self._twins(machine):
-            facts = Facts(**{name: getattr(facts, name) for name in Facts.__slots__ if name != "twins"}, twins=twins)
+            facts = replace(facts, twins=twins)
         verdict = diagnose(machine, events, facts, now)
         return verdict.findings, verdict.again
 
@@ -70,7 +71,7 @@ class Scene:
             services=self._registry.services(),
             foreign={one.name: one.foreign for one in self._segments.listing() if one.foreign},
             firewall=self._fenced,
-            ports={"tftp": settings.tftp_port, "http": settings.http_port, "proxydhcp": settings.pxe_port},
+            ports={"tftp": settings.tftp_port, "http": settings.http_port},
             default_bootenv=directory.preference("default-bootenv"),
             unknown_bootenv=directory.preference("unknown-bootenv"),
         )

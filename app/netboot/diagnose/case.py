@@ -33,7 +33,7 @@ class Facts:
     """Other DHCP servers heard, by interface."""
     firewall: str = ""
     """A firewall of this host that may drop what machines send: its name, empty where none is known."""
-    ports: Mapping[str, int] = field(default_factory=lambda: {"tftp": 69, "http": 8090, "proxydhcp": 4011})
+    ports: Mapping[str, int] = field(default_factory=lambda: {"tftp": 69, "http": 8090})
     default_bootenv: str = ""
     unknown_bootenv: str = ""
     twins: Sequence[str] = ()
