@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
@@ -228,7 +228,8 @@ class TftpService:
             if opened.source is not None:
                 opened.source.close()
         elif isinstance(opened.answer, Refusal):
-            # The reader learns no more than that there is nothing for it.
+            # The reader learns no more than that there is nothing for it; what it asked for may hold a token.
+            asked = replace(asked, path=opened.answer.path)
             self._refuse(asked, opened.answer.why, tftp.Code.NOT_FOUND, mac=opened.mac, say="file not found")
         elif opened.answer is None:
             self.counters["missing"] += 1

@@ -32,7 +32,7 @@ class Folder:
         if request.path.startswith("broken"):
             raise RuntimeError("the tree fell over")
         if request.path.startswith("secret"):
-            return Refusal(request.path, "it is another machine's")
+            return Refusal(request.path.partition(".")[0], "it is another machine's")
         if request.path == "memory.ipxe":
             return Served(request.path, role_of(request.path), body=b"#!ipxe\necho one\r\n", facts={"bootenv": "x"})
         file = beneath(self.root, request.path)
