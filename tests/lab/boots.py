@@ -52,17 +52,17 @@ def up(labs: Labs, machines: Sequence[str], *words: str) -> state.LabState:
     return found
 
 
-def follow(lab: state.LabState, *, to_disk: bool = False, only: str = "") -> list[Boot]:
+def follow(lab: state.LabState, *, to_disk: bool = False, only: str = "", seconds: float = BOOT_SECONDS) -> list[Boot]:
     """Its machines at once, until each has posted its inventory and, `to_disk`, then booted its disk, or failed.
 
-    `only` is the name of the one to follow.
+    `only` is the name of the one to follow, `seconds` what all may take to their inventories.
     """
     boots = [Boot(machine) for machine in lab.machines if only in ("", machine.name)]
 
     async def all_of_them() -> None:
         client = HttpClient(f"unix:{lab.socket}")
         try:
-            await asyncio.gather(*(_one(client, boot, to_disk=to_disk) for boot in boots))
+            await asyncio.gather(*(_one(client, boot, seconds, to_disk=to_disk) for boot in boots))
         finally:
             await client.close()
 
@@ -70,9 +70,9 @@ def follow(lab: state.LabState, *, to_disk: bool = False, only: str = "") -> lis
     return boots
 
 
-async def _one(client: HttpClient, boot: Boot, *, to_disk: bool) -> None:
+async def _one(client: HttpClient, boot: Boot, seconds: float, *, to_disk: bool) -> None:
     try:
-        await _inventory(client, boot)
+        await _inventory(client, boot, seconds)
         if to_disk:
             await _own_disk(client, boot)
     except AssertionError as error:
@@ -87,8 +87,8 @@ def assert_no_findings(boot: Boot) -> None:
     assert boot.found == (), boot.found
 
 
-async def _inventory(client: HttpClient, boot: Boot) -> None:
-    key, deadline = f"Mac:{boot.machine.mac}", time.monotonic() + BOOT_SECONDS
+async def _inventory(client: HttpClient, boot: Boot, seconds: float) -> None:
+    key, deadline = f"Mac:{boot.machine.mac}", time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             boot.record, boot.discovered = await client.machines.show(key), await client.machines.timeline(key)
