@@ -19,6 +19,8 @@ SCRIPT_SECONDS = 20.0
 KERNEL_SECONDS = 120.0
 """The discovery system asks for an address 5 to 20 s after its kernel starts and registers 2 to 10 s later; servers
 with many controllers, and machines emulated on a busy host, take up to 80 s."""
+OTHER_SECONDS = 300.0
+"""Installers and rescue systems load more before they use the network: Debian's takes 150 s on an emulated machine."""
 MEMORY_SHARE = 0.9
 """What is built in is more than what the inventory counts: kernel and firmware keep some for themselves."""
 SMALL_SECONDS = 30.0
@@ -196,11 +198,11 @@ def _silent_kernel(case: Case) -> Found | None:
         return None  # a memory test and its like never speak
     name = str(scripts[-1].data.get("bootenv", ""))
     bootenv = case.bootenv(name)
-    files = [one for one in (bootenv.architectures.values() if bootenv is not None else ()) if one.initrds]
+    # What has no initrd, such as a memory test, is no system that will be heard again.
     initrds = case.all("http.sent", role="initrd", after=kernels[-1])
-    if files and not initrds:
+    if not initrds:
         return None
-    payload = [*kernels[-1:], *initrds][-1]
+    payload = initrds[-1]
     later = [e for e in case.boot if e.id > payload.id and e.kind.partition(".")[0] in (*FILES, "dhcp", "agent")]
     asked = [e for e in later if e.kind.startswith("dhcp.")]
     if len(asked) != len(later) or (asked and name != "discovery"):
@@ -208,7 +210,8 @@ def _silent_kernel(case: Case) -> Found | None:
     last = asked[-1] if asked else payload
     memory = case.machine.inventory.memory.total >> 20 if case.machine.inventory is not None else 0
     small = bootenv is not None and 0 < memory < bootenv.memory_mib * MEMORY_SHARE
-    if not case.over(last.time + (SMALL_SECONDS if small else KERNEL_SECONDS)):
+    patience = KERNEL_SECONDS if name == "discovery" else OTHER_SECONDS
+    if not case.over(last.time + (SMALL_SECONDS if small else patience)):
         return None
     means, do = "", ""
     if bootenv is not None and small:
@@ -260,7 +263,7 @@ RULES = (
         "the kernel stopped, or has no driver for the network card",
         "look at its screen or serial line; check the arguments",
         f"{KERNEL_SECONDS:g} s after the last file, or after the system's own DHCP; {SMALL_SECONDS:g} s with too little"
-        " memory",
+        f" memory; {OTHER_SECONDS:g} s for what is not the discovery system",
         _silent_kernel,
         "bootenv",
         "bootcart machines script KEY",

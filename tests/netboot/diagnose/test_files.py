@@ -159,6 +159,12 @@ def test_d14_is_over_when_something_else_is_fetched() -> None:
     assert "D14" not in judged(story, 60)
 
 
+def test_d14_leaves_a_running_system_alone() -> None:
+    story = then(upto(recorded("bios"), kind("http.sent", role="initrd")), "http.missing", 20, path="late.cfg", like=[])
+
+    assert "D14" not in judged(story, 60)
+
+
 def payload(path: str) -> list[Event]:
     """A boot up to its script, and a request for a file that is not there."""
     story = upto(recorded("bios"), kind("http.sent", role="script"))

@@ -156,6 +156,15 @@ def test_d20_a_kernel_alone_may_be_silent_for_ever() -> None:
     assert "D20" not in judged(story, 6000)
 
 
+def test_d20_has_more_patience_with_other_systems_and_none_with_what_has_no_initrd() -> None:
+    other = [edited(e, bootenv="debian-12") if e.data.get("role") == "script" else e for e in started()]
+    assert "D20" not in judged(other, 299)
+    assert "D20" in judged(other, 300)
+
+    memtest = upto(other, kind("http.sent", role="kernel"))
+    assert "D20" not in judged(memtest, 3000)
+
+
 def test_d20_waits_for_the_initrd() -> None:
     kernel = without(started(), kind("http.sent", role="initrd"), kind("http.started", role="initrd"))
 
