@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import faulthandler
 import logging
 import sys
 from collections.abc import Sequence
@@ -53,12 +52,7 @@ async def run(settings: Settings, signals: Signals) -> int:
 
 
 def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
-    """Parse flags, run the engine, say in one line why it could not. `signals`: those that are installed already."""
-    if signals is None:
-        signals = Signals()
-        signals.install()
-    # A watchdog's SIGABRT, and a fault in a library, end with every thread's stack in the log.
-    faulthandler.enable()
+    """Parse flags, run the engine, say in one line why it could not. `signals`: those that are installed."""
     flags = vars(parser().parse_args(list(arguments)))
     config = flags.pop("config")
     try:
@@ -68,7 +62,7 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
 
         settings = load(flags, config_file=Path(config) if config else None)
         logs.set_up(settings.log_level)
-        return asyncio.run(run(settings, signals))
+        return asyncio.run(run(settings, signals or Signals()))
     except BootcartError as error:
         sys.stderr.write(f"bootcart serve: {error}\n")
         return EXIT_CONFIGURATION

@@ -95,7 +95,7 @@ class Engine:
                 notify(f"STATUS={registry.status()}")
 
         registry = Registry(emit, clock, port_owners(settings, os.environ))
-        emit(self._event("engine.started", f"engine {VERSION} started", version=VERSION, pid=os.getpid()))
+        emit(self._begun(store.database.unclean and store.database.path is not None))
         layer = CommandLayer(store.database, store.directory, store.events, clock)
         roster = Roster(store.directory, store.events, clock, timeline)
         roster.replay()
@@ -260,6 +260,13 @@ class Engine:
             if service.name in degraded:
                 say(f"bootcart: {service.name} failed: {service.reason} ({service.hint})")
         notify("READY=1", f"STATUS={registry.status()}")
+
+    def _begun(self, unclean: bool) -> EventDraft:
+        """The first event of a run; it tells how the one before ended, where that was not in order."""
+        after = plain(os.environ.get("BOOTCART_LAST_END", "")) or ("not in order" if unclean else "")
+        words = f"engine {VERSION} started" + (f"; the one before ended: {after}" if after else "")
+        draft = self._event("engine.started", words, version=VERSION, pid=os.getpid(), after=after)
+        return draft.model_copy(update={"level": Level.WARNING}) if after else draft
 
     def _event(self, kind: str, message: str, **data: object) -> EventDraft:
         return EventDraft(time=self._clock.now(), kind=kind, message=message, data=dict(data))

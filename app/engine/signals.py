@@ -5,6 +5,7 @@ Imports nothing of the program, so that it can be the first thing an engine does
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import signal
 from collections.abc import Callable
@@ -18,7 +19,8 @@ DRAIN_SECONDS = 5
 
 def drain() -> None:
     """Bound the time that ending may take; `drained` takes it back. Works while every thread of ours is stuck."""
-    faulthandler.dump_traceback_later(DRAIN_SECONDS, exit=True)
+    with contextlib.suppress(RuntimeError):  # without a standard error
+        faulthandler.dump_traceback_later(DRAIN_SECONDS, exit=True)
 
 
 def drained() -> None:
@@ -36,6 +38,9 @@ class Signals:
 
     def install(self) -> None:
         """From here on a signal ends the process well: before `hand_to` with exit code 0, as nothing was begun."""
+        # A watchdog's SIGABRT, and a fault in a library, end with every thread's stack in the log.
+        with contextlib.suppress(RuntimeError):  # without a standard error
+            faulthandler.enable()
         for number in ENDING:
             signal.signal(number, self._asked)
 

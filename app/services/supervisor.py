@@ -189,6 +189,8 @@ class Supervisor:
                 return CONFIGURATION_ERROR
             failures = 1 if lived >= STEADY else failures + 1
             self.restarts += 1
+            # The next one tells it in its first event.
+            os.environ["BOOTCART_LAST_END"] = reason_of(status)
             wait = delay_after(failures, self.delays)
             self.say(f"the engine ended ({reason_of(status)}); starting it again in {wait:g} s")
             self.record("waiting", retry_in=wait)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.model.event import Level
 from tests import netns
 from tests.engine.process import ROOT, STOP_SECONDS, Engine, environment, folder
 
@@ -54,6 +55,25 @@ def test_a_start_is_ended_at_any_moment(alone: str, moment: str) -> None:
             # The most that can be half-way: it is opened as if nothing had been.
             engine.start()
         engine.close()
+
+
+@pytest.mark.root
+def test_the_next_run_tells_that_one_was_killed(alone: str) -> None:
+    with folder() as home:
+        engine = Engine(alone, home / "data", "--disable", "probe").start()
+        try:
+            assert engine.event("engine.started").data["after"] == ""
+            engine.kill()
+            engine.start()
+            again = engine.event("engine.started", match=lambda event: bool(event.data["after"]))
+            assert again.message.endswith("; the one before ended: not in order")
+            assert again.level is Level.WARNING
+            after = engine.newest()
+            engine.stop()
+            engine.start()
+            assert engine.event("engine.started", after=after).data["after"] == ""
+        finally:
+            engine.close()
 
 
 # --- the rule itself, on a program that does not end by itself -----------------------------------------------------

@@ -198,3 +198,13 @@ def test_machines_that_connect_while_no_engine_runs_are_served_by_the_next(keep:
         answered_by = int(machine.recv(16))
 
     assert answered_by == kept.state()["pid"] != first
+
+
+def test_the_next_one_is_told_how_the_last_one_ended(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    words = f"open({str(told)!r}, 'a').write(os.environ.get('BOOTCART_LAST_END', 'nothing') + ' ')"
+    code = f"import os; {words}; os.kill(os.getpid(), 9)"
+    kept = keep(sys.executable, "-c", code)
+    kept.until(lambda state: state["restarts"] >= 2)
+
+    assert told.read_text().startswith("nothing killed by SIGKILL ")
