@@ -167,7 +167,7 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
 
     def _changed(self, nouns: set[str]) -> None:
         self._pending |= nouns
-        if "all" in nouns:
+        if "all" in nouns or self.session.link is Link.CONNECTING:
             # The first rows are waited for; what changes later comes at the pace of the screen.
             self.call_later(self._publish)
 

@@ -131,14 +131,20 @@ class Session:
         if self._client is None:
             # Importing the client takes a third of a second; the screen must not wait for it.
             self._client = await asyncio.to_thread(self._connect)
-        await self.beat()
         from app.model.query import Query
 
+        await self.beat()
+        # The rows of the first screen before all that stands around them.
+        self.doubt()
+        await self._refresh_machines()
+        self._changed({"machines"})
         newest = await self.client.events.list(Query(sort="-id", limit=300))
         for event in sorted(newest.items, key=lambda one: one.id):
             self._take(event, fresh=False)
-        await self.refresh({"services", "interfaces", "subnets", "machines"})
+        await self.refresh({"services", "interfaces", "subnets"})
         self.link = Link.ATTACHED
+        # The events above are old news: what they were about is not all that may have changed.
+        self.doubt()
         self._changed({"link", "all"})
 
     async def beat(self) -> None:

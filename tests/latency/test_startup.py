@@ -31,7 +31,9 @@ import textual.app, textual.binding, textual.containers, textual.geometry, textu
 import textual.strip, textual.theme, textual.widget, textual.worker
 from textual.widgets import Input, Static
 """
-CLIENT = "import pydantic, httpx\n"
+# And what it cannot show a row without: the client, its vocabulary (pydantic) and the library it speaks through (httpx,
+# which imports its loop's half with the first request).
+CLIENT = "import app.client.http, httpx, anyio._backends._asyncio\n"
 
 
 @pytest.fixture

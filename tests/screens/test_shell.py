@@ -37,7 +37,7 @@ async def test_first_paint_does_not_wait_for_the_client() -> None:
     async with app.run_test(size=VT) as pilot:
         stage = Stage(app=app, client=client, pilot=pilot)
         await stage.see("connecting")
-        assert "q quit" in stage.keys
+        await stage.until(lambda: "q quit" in stage.text, "the keys")
         await stage.until(lambda: "NAME" in "".join(stage.rows[1:2]), "the head of the list")
         let_go.set()
         await stage.see("node-07")
