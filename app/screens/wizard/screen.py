@@ -152,6 +152,9 @@ class Wizard(Area):
 
     async def _set_up(self, interface: Interface) -> None:
         made = await set_up(self.app, interface, self.table.items)
-        if made is not None:
+        if made is None:
+            return
+        if made.plan.empty or self.app.host_plan is None:
+            # Else the interface ends here: there is nothing to go back to.
             self.dismiss()
-            finish(self.app, made)
+        finish(self.app, made)
