@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 USAGE = """\
 bootcart                    the full-screen interface: attaches to the running engine
+bootcart --read-only        the same, to look at: it changes nothing
 bootcart serve              the engine, in the foreground
 bootcart attach [ENDPOINT]  the interface against an engine elsewhere
 bootcart lab [VERB]         virtual machines on this host that boot from a real engine: run up down list reset console
