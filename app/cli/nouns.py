@@ -213,7 +213,7 @@ NOUNS: tuple[Noun, ...] = (
             *reading("services", "service"),
             Verb("restart", "stop and start a service", "restarted", (key_argument("services"),)),
         ),
-        columns=("name", "state", "listening", "since", "failures", "last_failed", "last_reason"),
+        columns=("name", "state", "listening", "since", "reason", "failures", "last_reason"),
     ),
     Noun(
         "commands",
