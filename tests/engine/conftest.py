@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import netns
+from tests.artefacts import listed
 from tests.engine.process import Engine, running
 
 # The sizes of Debian's.
@@ -43,6 +44,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "discovery" / architecture).mkdir(parents=True)
         for name, size in _DISCOVERY.items():
             (root / "discovery" / architecture / name).write_bytes(noise.randbytes(size))
+        listed(root / "discovery" / architecture)
     # An operator's own tree, for --file-root.
     (root / "tree" / "shim").mkdir(parents=True)
     (root / "tree" / "shim" / "shimx64.efi").write_bytes(noise.randbytes(70_000))

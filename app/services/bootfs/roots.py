@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 MANIFEST = "manifest.json"
 LIKE_MAX = 3
@@ -48,6 +49,7 @@ class Files:
         self._loaders = artefacts / "loaders"
         self._artefacts = artefacts
         self._roots = tuple(file_roots)
+        self._sets: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def find(self, path: str) -> Path | None:
         """The file a normalised path names, links resolved; None where there is none. Reads the disk."""
@@ -58,7 +60,7 @@ class Files:
             if not folder and (found := beneath(self._loaders, name)) is not None:
                 return found
             ours = folder.startswith(("discovery/", "bootenvs/"))
-            if ours and (found := beneath(self._artefacts, path)) is not None:
+            if ours and (found := beneath(self._artefacts, path)) is not None and self._whole(found):
                 return found
         return next((found for root in self._roots if (found := beneath(root, path)) is not None), None)
 
@@ -74,11 +76,32 @@ class Files:
             size = None
         if found is None or size is None:
             return None, ""
+        told = self._listed(found)
+        return size, str(told.get("sha256", "")) if told.get("size") == size else ""
+
+    def _listed(self, file: Path) -> dict[str, Any]:
+        """What the manifest beside a file tells of it; read again when it is another one."""
+        manifest = file.parent / MANIFEST
         try:
-            told = json.loads((found.parent / MANIFEST).read_bytes())["files"][found.name]
-            return size, str(told["sha256"]) if told["size"] == size else ""
+            stat = manifest.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            kept = self._sets.get(manifest)
+            if kept is None or kept[0] != stamp:
+                kept = self._sets[manifest] = (stamp, dict(json.loads(manifest.read_bytes())["files"]))
+            return dict(kept[1].get(file.name, {}))
         except (OSError, ValueError, KeyError, TypeError):
-            return size, ""
+            return {}
+
+    def _whole(self, file: Path) -> bool:
+        """It is of the set its manifest lists.
+
+        A build or fetch takes the manifest away first and puts it back last: one that was interrupted has left kernel
+        and initramfs of different builds, perhaps, and no manifest.
+        """
+        try:
+            return self._listed(file).get("size") == file.stat().st_size
+        except OSError:  # gone since
+            return False
 
     def like(self, path: str) -> tuple[str, ...]:
         """What is there under names like this one's, the closest first; looks beside it and at the top. Reads disk."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.netboot.bootpath import BadPathError, Role, Served, normalise
 from app.services.bootfs.neighbours import parse_arp
 from app.services.bootfs.roots import Files, beneath
+from tests.artefacts import listed
 from tests.services.bootfs.world import World
 
 
@@ -42,6 +43,23 @@ def test_what_is_no_file_of_the_tree(world: World, path: str) -> None:
     (world.artefacts / "apt").write_text("not for machines")
     (world.artefacts / "discovery/amd64/manifest.json").write_text("{}")
     assert world.ask(path) is None
+
+
+def test_half_a_build_is_not_served(world: World) -> None:
+    """What an interrupted build leaves: no manifest, or the one of other files. It heals with the next build."""
+    folder, paths = world.artefacts / "discovery/amd64", ("discovery/amd64/vmlinuz", "discovery/amd64/initrd.img")
+    files = Files(world.artefacts, [])
+    assert all(files.there(path) for path in paths)
+    (folder / "manifest.json").unlink()
+    assert not any(files.there(path) for path in paths)
+    listed(folder)
+    (folder / "initrd.img").write_bytes(b"another build's")
+    assert [files.there(path) for path in paths] == [True, False]
+    for broken in ("", "[]", '{"files": []}', '{"files": {"vmlinuz": 1}}'):
+        (folder / "manifest.json").write_text(broken)
+        assert not any(files.there(path) for path in paths), broken
+    listed(folder)
+    assert all(files.there(path) for path in paths)
 
 
 def test_loaders_come_before_the_operators_trees_and_those_in_their_order(world: World, tmp_path: Path) -> None:

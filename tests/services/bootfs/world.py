@@ -15,6 +15,7 @@ from app.model.subnet import Lease, Reservation, Subnet
 from app.netboot.bootpath import Answer, FileRequest, Served
 from app.netboot.token import Claims, TokenKind, mint, verify
 from app.services.bootfs import BootFs, Files
+from tests.artefacts import listed
 
 KEY = b"0123456789abcdef0123456789abcdef"
 MAC, OTHER = "52:54:00:00:00:07", "52:54:00:00:00:08"
@@ -135,6 +136,7 @@ class World:
         (self.artefacts / "loaders/manifest.json").write_text("{}")
         (self.artefacts / "discovery/amd64/vmlinuz").write_bytes(b"kernel" * 1000)
         (self.artefacts / "discovery/amd64/initrd.img").write_bytes(b"initrd" * 1000)
+        listed(self.artefacts / "discovery/amd64")
         self.view, self.content, self.clock = View(), Content(), Clock()
         self.events: list[EventDraft] = []
         self.neighbours: dict[IPv4Address, str] = {}

@@ -13,6 +13,7 @@ import pytest
 
 from app.model.event import EVENT_KINDS
 from app.services.boothttp import connections, delivery
+from tests.artefacts import listed
 from tests.services.bootfs.world import MAC, World
 from tests.services.boothttp.conftest import NEIGHBOUR, Listener
 
@@ -140,6 +141,7 @@ async def test_f19_conditions(listener: Listener) -> None:
     part = {"Range": "bytes=0-5", "If-Range": headers["ETag"]}
     assert (await listener.ask("GET", "/discovery/amd64/vmlinuz", headers=part))[2] == b"kernel"
     (listener.world.artefacts / "discovery/amd64/vmlinuz").write_bytes(b"another one")
+    listed(listener.world.artefacts / "discovery/amd64")
     assert (await listener.ask("GET", "/discovery/amd64/vmlinuz", headers=part))[2] == b"another one"
 
 
@@ -175,6 +177,7 @@ async def test_a_loader_that_starts_what_it_has_read_acknowledges_no_more(
     monkeypatch.setattr(delivery, "SILENT_SECONDS", 0.2)
     size = 4_000_000
     (listener.world.artefacts / "discovery/amd64/initrd.img").write_bytes(b"i" * size)
+    listed(listener.world.artefacts / "discovery/amd64")
     with socket.socket() as machine:
         machine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         machine.setblocking(False)
