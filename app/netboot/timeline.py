@@ -183,7 +183,15 @@ def _transfer(boot: _Boot, event: Event, role: str) -> None:
         words = transfer_words(name, int(data.get("bytes") or 0), float(data.get("seconds") or 0))
         boot.hop(role).saw(event, words, done=True)
     elif not data.get("probe"):
-        boot.hop(role).saw(event, event.message, failed=True)
+        agent = boot.facts.get("agent")
+        # Who runs what was sent has had it; a loader that starts a kernel leaves its connection lying, and the kernel
+        # knows nothing of it.
+        if role in ("kernel", "initrd") and agent is not None and agent.ended is not None:
+            hop = boot.hop(role)
+            hop.saw(event, done=True)
+            hop.ended = min(event.time, agent.began or agent.ended)
+        else:
+            boot.hop(role).saw(event, event.message, failed=True)
     if role == "script":
         boot.bootenv = str(data.get("bootenv") or boot.bootenv)
         boot.boots = str(data.get("boots") or boot.boots)

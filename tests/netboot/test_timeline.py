@@ -226,6 +226,23 @@ def test_a_failed_transfer_shows_and_a_second_try_heals_it() -> None:
     assert (states(healed)["loader"], healed.at) == (HopState.DONE, "ipxe")
 
 
+def test_a_connection_that_breaks_under_a_running_system_was_done() -> None:
+    """A loader that starts a kernel leaves the last segments unacknowledged; the kernel's own stack resets them."""
+    heard = [e for e in PATHS["uefi-pxe"] if not (e[1] == "http.sent" and e[2].get("role") == "initrd")]
+    late = (heard[-1][0] + 1, "http.aborted", {"path": "discovery/amd64/initrd.img", "role": "initrd", "bytes": 4})
+    found = timeline(events(*heard, late), 1040)
+
+    hops = {hop.name: hop for hop in found.hops}
+    assert found.complete
+    assert hops["initrd"].state is HopState.DONE
+    assert hops["initrd"].ended is not None
+    assert hops["agent"].ended is not None
+    assert hops["initrd"].ended <= hops["agent"].ended
+    before = next(index for index, e in enumerate(heard) if e[1].startswith("agent."))
+    early = timeline(events(*heard[:before], (heard[before][0], *late[1:])), 1040)
+    assert {hop.name: hop.state for hop in early.hops}["initrd"] is HopState.FAILED
+
+
 def test_proxy_boots_need_no_ack_of_ours() -> None:
     answer = {"stage": "rom", "bootfile": "ipxe.efi", "why": "proxy"}
     found = timeline(events((0, "dhcp.discover", {"stage": "rom", **UEFI}), (0.1, "proxy.offer", answer)), 1001)

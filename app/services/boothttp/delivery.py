@@ -22,7 +22,8 @@ from app.services.boothttp.ranges import Part, etag, http_date
 PIECE = 4 << 20
 """Octets given to sendfile at a time."""
 PIECE_SECONDS = 60.0
-TAIL = 64 << 10
+TAIL = 256 << 10
+"""What may be on its way at once to a loader: iPXE's largest window (ipxe/tcp.h, TCP_MAX_WINDOW_SIZE)."""
 SILENT_SECONDS = 1.0
 """A peer that has all but TAIL octets acknowledged and is silent for this long has what it wanted."""
 _TCP_CLOSE = 7  # tcp_states.h; the first octet of struct tcp_info
