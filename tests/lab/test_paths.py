@@ -103,6 +103,7 @@ def test_it_posts_its_inventory_then_boots_its_own_disk(together: Mapping[str, B
 
 
 @pytest.mark.full
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", KINDS)
 def test_alone_it_takes_its_time_and_no_more(kind: str) -> None:
     quiet = os.getloadavg()[0] < QUIET

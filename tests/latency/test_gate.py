@@ -12,7 +12,7 @@ from tests.engine.process import running
 from tests.latency.load import GIGABYTE, downloads, interface, polling, sparse, transfers, tty
 from tests.latency.wire import ACK, ASKER, DISK, ECHO, OFFER, SERVER, Asker, Times, asker, echo
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timing]
 
 NAMES = {OFFER: "OFFER", ACK: "ACK", ECHO: "echo", DISK: "echo after the disk"}
 P99, LONGEST = 0.050, 0.250

@@ -17,7 +17,7 @@ from tests.engine.process import ROOT, environment, running
 from tests.latency.load import interface, tty
 from tests.latency.wire import ASKER, SERVER, asker
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timing]
 
 ROUNDS = 5
 ANSWER_SECONDS = 4.0
