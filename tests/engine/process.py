@@ -37,8 +37,8 @@ RACK: dict[str, Any] = {
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would set up an engine or choose one."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BOOTCART_")}
+    """This process's environment without what would set up an engine or choose one, and without a terminal's size."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BOOTCART_", "COLUMNS", "LINES"))}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 

@@ -10,6 +10,7 @@ import pytest
 from app.model.machine import MachineState
 from app.model.timeline import HopState
 from tests import netns
+from tests.artefacts import listed
 from tests.engine.card import card, ipxe
 from tests.engine.conftest import new_mac
 from tests.engine.process import running
@@ -39,6 +40,7 @@ def test_from_the_missing_files_to_the_machines_own_disk(tmp_path: Path) -> None
             folder.mkdir(parents=True)
             for name in ("linux", "initrd.gz"):
                 (folder / name).write_bytes(name.encode() * 1000)
+            listed(folder)
             netns.until(lambda: not ask(client.bootenvs.show("debian-12")).errors, what="debian-12 may be used")
 
             ask(client.prefs.set("install-ssh-keys", SSH))

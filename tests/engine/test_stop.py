@@ -79,13 +79,14 @@ def test_the_next_run_tells_that_one_was_killed(alone: str) -> None:
 # --- the rule itself, on a program that does not end by itself -----------------------------------------------------
 
 STUBBORN = """
-import sys, threading, time
+import os, sys, threading, time
 from app.engine import signals
 signals.DRAIN_SECONDS = float(sys.argv[1])
 mine = signals.Signals()
 mine.install()
-mine.hand_to(lambda why: (print("asked", why, flush=True), signals.drain()))
-print("here", flush=True)
+# Not by print: the signal may come while the line before is still being written.
+mine.hand_to(lambda why: (os.write(1, f"asked {why}\\n".encode()), signals.drain()))
+os.write(1, b"here\\n")
 lock = threading.Lock()
 lock.acquire()
 while True:

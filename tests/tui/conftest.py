@@ -13,6 +13,7 @@ import pytest
 from app.model.engine import PREFERENCES
 from app.screens.profile import ConsoleProfile
 from tests import netns
+from tests.artefacts import listed
 from tests.engine.process import Engine, running
 from tests.screens.stage import CONSOLE, FULL
 
@@ -36,6 +37,8 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (*(f"loaders/{loader}" for loader in LOADERS), *_discovery("amd64"), *_discovery("arm64")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(noise.randbytes(20_000))
+    for architecture in ("amd64", "arm64"):
+        listed(root / "discovery" / architecture)
     return root
 
 

@@ -194,7 +194,7 @@ def test_a_day_at_a_serial_console(day: tuple[Day, Rack], tmp_path: Path) -> Non
 
     # What else wrote on the line is wiped away, and a size the system has wrong is asked of the terminal.
     subprocess.run(["stty", "-F", pane.tty, "rows", "20", "cols", "70"], check=True, timeout=10)
-    netns.until(lambda: "? help  q quit" in pane.rows[19], what="drawn too small")
+    netns.until(lambda: "? help  q quit" in pane.rows[19], what=f"drawn too small:\n{pane.text}")
     Path(pane.tty).write_text("\x1b[5;1HKERNEL: garbage on the line\x1b[H")
     pane.see("garbage on the line")
     pane.press("C-l")
