@@ -229,6 +229,9 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
             self._sweep_left = SWEEP
             if self.session.link is Link.ATTACHED:
                 self._pending.add("machines")
+        if self.session.link is Link.ATTACHED and any(subnet.hold for subnet in self.session.subnets):
+            # That a hold has ended is no event.
+            self._pending.add("subnets")
         if (area := self.here) is not None and area.is_mounted:
             area.tick()
             area.chrome()
