@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.model.diagnosis import Severity
 from app.model.event import Event
 from app.model.subnet import SubnetMode
+from app.netboot.diagnose.answers import replies, stopped
 from app.netboot.diagnose.case import BOOTING, Case, Found, Rule
 
 SILENCE_SECONDS = 5.0
@@ -68,16 +69,10 @@ def _asked(case: Case) -> list[Event]:
     return [event for event in case.all("dhcp.discover") if event.data.get("stage") in BOOTING]
 
 
-def _replies(case: Case) -> list[Event]:
-    """What became of what firmware or iPXE asked."""
-    kinds = ("dhcp.offer", "dhcp.ack", "dhcp.nak", "dhcp.silent", "proxy.offer", "proxy.ack")
-    return [event for event in case.all(*kinds) if event.data.get("stage") in BOOTING]
-
-
 def _stuck_in_silence(case: Case) -> list[Event]:
     """The newest silences in a row, for a reason that is a fault; empty when it was answered or moved on."""
     silent: list[Event] = []
-    for event in reversed(_replies(case)):
+    for event in reversed(replies(case)):
         if event.kind != "dhcp.silent" or event.data.get("reason") not in _SILENT:
             break
         silent.insert(0, event)
@@ -108,16 +103,13 @@ def _unanswered(case: Case) -> Found | None:
     ):
         service = case.down("dhcp")
         if service is not None:
-            return Found(
+            found = Found(
                 brief=f"the DHCP service is {service.state.value}",
                 seen=f"asked for an address {case.ago(asked[-1].time)} ago and got no offer",
                 events=asked[-3:],
                 since=asked[-1].time,
-                means=f"the DHCP service is {service.state.value}: {service.reason}".rstrip(": "),
-                do=service.hint or "restart the service",
-                action="services",
-                command="bootcart services restart dhcp",
             )
+            return stopped(found, service)
     return None
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from app.model.diagnosis import Severity
 from app.model.event import Event
 from app.netboot.bootpath import Role, role_of
+from app.netboot.diagnose.answers import hindered, taken
 from app.netboot.diagnose.case import Case, Found, Rule, missing, name_of, short
 
 ASK_SECONDS = 15.0
@@ -20,20 +20,11 @@ STALLS = 2
 
 def _never_asked(case: Case) -> Found | None:
     """A boot file was offered and taken, and its first request does not come."""
-    firmware = case.firmware
-    told = [e for e in case.all("dhcp.ack", "proxy.ack", "proxy.offer", stage="rom") if e.data.get("bootfile")]
-    if not told or firmware is None or case.all("dhcp.discover", stage="ipxe"):
+    told = taken(case, "rom")
+    if told is None or case.firmware is None or case.all("dhcp.discover", stage="ipxe"):
         return None
-    # The first of them: firmware that gets nothing asks for an address again, which must not begin the wait anew.
-    answer = told[0]
-    taken = answer
-    if answer.kind == "proxy.offer":
-        # Beside another server it is ready once it has taken that server's address.
-        asked = case.all("dhcp.request", stage="rom", after=answer)
-        if not asked:
-            return None
-        taken = asked[0]
-    if case.fetched(answer) or case.refused(answer) or not case.over(taken.time + ASK_SECONDS):
+    answer, ready = told
+    if case.fetched(answer) or case.refused(answer) or not case.over(ready.time + ASK_SECONDS):
         return None
     bootfile = str(answer.data["bootfile"])
     name, http = bootfile.rpartition("/")[2], bootfile.startswith("http")
@@ -41,34 +32,13 @@ def _never_asked(case: Case) -> Found | None:
     where = f"{port} port {case.facts.ports.get(service, 0)}"
     found = Found(
         brief=f"{name} was never asked for",
-        seen=f"{name} was offered {case.ago(taken.time)} ago and never asked for by {service.upper()}",
-        events=[answer, taken] if taken is not answer else [answer],
-        since=taken.time,
+        seen=f"{name} was offered {case.ago(ready.time)} ago and never asked for by {service.upper()}",
+        events=[answer, ready] if ready is not answer else [answer],
+        since=ready.time,
         means=f"{where} is blocked on the way, or next-server {answer.data.get('next_server') or '(none)'} is wrong",
         do=f"allow {where} here and between; check STP on its port",
     )
-    return _with_cause(case, found, service, where)
-
-
-def _with_cause(case: Case, found: Found, service: str, where: str) -> Found:
-    """The same with what is known to be in the way on this host."""
-    down = case.down(service)
-    if down is not None:
-        return replace(
-            found,
-            means=f"the {service.upper()} service is {down.state.value}: {down.reason}".rstrip(": "),
-            do=down.hint or "restart the service",
-            action="services",
-            command=f"bootcart services restart {service}",
-        )
-    if case.facts.firewall:
-        return replace(
-            found,
-            means=f"{case.facts.firewall} is active on this host and {where} may be closed",
-            do=f"allow {where} in {case.facts.firewall}",
-            action="wizard",
-        )
-    return found
+    return hindered(case, found, service, where)
 
 
 def _probe(case: Case) -> Found | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from app.model.bootenv import BootKind
 from app.model.diagnosis import Severity
 from app.model.event import Event
-from app.netboot.diagnose.case import BOOTING, Case, Found, Rule, boots_disk
+from app.netboot.diagnose.answers import replies
+from app.netboot.diagnose.case import Case, Found, Rule, boots_disk
 from app.netboot.wire import pxe
 
 FETCH_SECONDS = 15.0
@@ -42,8 +43,8 @@ _WITHHELD: dict[str, tuple[str, Severity, str, str, str]] = {
 
 
 def _answers(case: Case) -> list[Event]:
-    kinds = ("dhcp.offer", "dhcp.ack", "dhcp.silent", "proxy.offer", "proxy.ack")
-    return [event for event in case.all(*kinds) if event.data.get("stage") in BOOTING]
+    """All but a NAK, which says nothing of boot files."""
+    return [event for event in replies(case) if event.kind != "dhcp.nak"]
 
 
 def _no_file(case: Case) -> Found | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import urlsplit
 
 from app.model.event import Event
 from app.netboot.bootpath import hopeful
+from app.netboot.diagnose.answers import hindered, taken
 from app.netboot.diagnose.case import FILES, Case, Found, Rule, missing, name_of, select, short
 
 START_SECONDS = 20.0
@@ -137,45 +139,33 @@ def _loop(case: Case) -> Found | None:
 
 def _no_script(case: Case) -> Found | None:
     """iPXE has its address and the URL of its script, and does not fetch it."""
-    told = [e for e in case.all("dhcp.ack", "proxy.offer", stage="ipxe") if e.data.get("bootfile")]
-    if not told:
+    told = taken(case, "ipxe")
+    if told is None:
         return None
-    answer = told[0]
-    taken = answer
-    if answer.kind == "proxy.offer":
-        asked = case.all("dhcp.request", stage="ipxe", after=answer)
-        if not asked:
-            return None
-        taken = asked[0]
+    answer, ready = told
     if case.refused(answer) or case.all("http.", "render.failed", after=answer):
         return None
-    if not case.over(taken.time + SCRIPT_SECONDS):
+    if not case.over(ready.time + SCRIPT_SECONDS):
         return None
     url = str(answer.data["bootfile"])
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
-    down = case.down("http")
     where = f"TCP port {port}"
-    means = f"{where} of {host} is blocked on the way, or a proxy is in between"
-    do, action, command = f"allow {where} on this host and between", "", ""
-    if down is not None:
-        means = f"the HTTP service is {down.state.value}: {down.reason}".rstrip(": ")
-        do, action, command = down.hint or "restart the service", "services", "bootcart services restart http"
-    elif _elsewhere(case, host, str(answer.data.get("subnet", ""))):
-        means = f"its URL names {host}, which is not in its own subnet"
-        do, action = "clear the subnet's next server, or route to it", "subnets"
-    elif case.facts.firewall:
-        means = f"{case.facts.firewall} is active on this host and {where} may be closed"
-        do, action = f"allow {where} in {case.facts.firewall}", "wizard"
-    return Found(
+    found = Found(
         brief="its script was never asked for",
-        seen=f"iPXE got its address {case.ago(taken.time)} ago and never asked for its script",
-        events=[answer, taken] if taken is not answer else [answer],
-        since=taken.time,
-        means=means,
-        do=do,
-        action=action,
-        command=command,
+        seen=f"iPXE got its address {case.ago(ready.time)} ago and never asked for its script",
+        events=[answer, ready] if ready is not answer else [answer],
+        since=ready.time,
+        means=f"{where} of {host} is blocked on the way, or a proxy is in between",
+        do=f"allow {where} on this host and between",
     )
+    if case.down("http") is None and _elsewhere(case, host, str(answer.data.get("subnet", ""))):
+        return replace(
+            found,
+            means=f"its URL names {host}, which is not in its own subnet",
+            do="clear the subnet's next server, or route to it",
+            action="subnets",
+        )
+    return hindered(case, found, "http", where)
 
 
 def _elsewhere(case: Case, host: str, name: str) -> bool:
