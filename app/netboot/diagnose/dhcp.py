@@ -15,48 +15,73 @@ REPEAT_SECONDS = 8.0
 """PXE 2.1 section 2.2.2 repeats a DISCOVER after 4, 8, 16 and 32 s; firmware that waits for offers repeats it once."""
 SEGMENT_SECONDS = 15.0
 
-# Why there was no answer: what that means, what to do, where that is done, and the command for it.
-_SILENT: dict[str, tuple[str, str, str, str]] = {
+# Why there was no answer: in brief, what that means, what to do, where that is done, and the command for it.
+_SILENT: dict[str, tuple[str, str, str, str, str]] = {
     "no-subnet": (
+        "no subnet covers it",
         "no subnet of Bootcart covers the network it asks from",
         "create a subnet for that network",
         "wizard",
         "bootcart subnets create NAME --cidr NETWORK --range FIRST-LAST",
     ),
     "no-address": (
+        "our interface has no address",
         "the interface it asks on has no IPv4 address to answer from",
         "give the interface an address in the subnet",
         "interfaces",
         "bootcart interfaces list",
     ),
     "bad-relay": (
+        "the relay's address is wrong",
         "the relay names an address that cannot be a relay's",
         "correct the relay's address on the router or switch",
         "events",
         "bootcart events list --machine KEY",
     ),
-    "disabled": ("its subnet is disabled", "enable the subnet", "subnets", "bootcart subnets update SUBNET --enabled"),
+    "disabled": (
+        "its subnet is disabled",
+        "its subnet is disabled",
+        "enable the subnet",
+        "subnets",
+        "bootcart subnets update SUBNET --enabled",
+    ),
     "off": (
+        "DHCP is off on its subnet",
         "DHCP is off for its subnet, or for this run of the engine",
         "set the subnet's mode to authoritative or proxy",
         "subnets",
         "bootcart subnets update SUBNET --mode authoritative",
     ),
-    "subnet-held": ("its subnet is held", "see why the subnet is held", "subnets", "bootcart subnets show SUBNET"),
-    "holding": ("the engine is on hold and answers no one", "release the hold", "hold", "bootcart release"),
+    "subnet-held": (
+        "its subnet is held",
+        "its subnet is held",
+        "see why the subnet is held",
+        "subnets",
+        "bootcart subnets show SUBNET",
+    ),
+    "holding": (
+        "the engine is on hold",
+        "the engine is on hold and answers no one",
+        "release the hold",
+        "hold",
+        "bootcart release",
+    ),
     "pool-exhausted": (
+        "no free address left",
         "every address of the subnet's ranges is in use",
         "widen the range, or shorten the lease time",
         "subnets",
         "bootcart subnets update SUBNET --range FIRST-LAST",
     ),
     "reservations-only": (
+        "it has no reservation",
         "its subnet gives addresses only to machines with a reservation",
         "reserve an address for it",
         "reservations",
         "bootcart reservations create ADDRESS --mac MAC",
     ),
     "not-stored": (
+        "its lease cannot be stored",
         "its lease could not be stored, and what is not stored is not given",
         "free disk space, or see why the store cannot be written",
         "events",
@@ -84,10 +109,10 @@ def _unanswered(case: Case) -> Found | None:
     asked, silent = _asked(case), _stuck_in_silence(case)
     if silent and case.over(silent[0].time + SILENCE_SECONDS):
         last = silent[-1]
-        means, do, action, command = _SILENT[str(last.data["reason"])]
+        brief, means, do, action, command = _SILENT[str(last.data["reason"])]
         why = str(last.data.get("why", ""))
         return Found(
-            brief=_BRIEF.get(str(last.data["reason"]), "no answer"),
+            brief=brief,
             seen=f"asked for an address {_times(asked)} and got no offer",
             events=[*asked[-3:], last],
             since=silent[0].time,
@@ -111,20 +136,6 @@ def _unanswered(case: Case) -> Found | None:
             )
             return stopped(found, service)
     return None
-
-
-_BRIEF = {
-    "no-subnet": "no subnet covers it",
-    "no-address": "our interface has no address",
-    "bad-relay": "the relay's address is wrong",
-    "disabled": "its subnet is disabled",
-    "off": "DHCP is off on its subnet",
-    "subnet-held": "its subnet is held",
-    "holding": "the engine is on hold",
-    "pool-exhausted": "no free address left",
-    "reservations-only": "it has no reservation",
-    "not-stored": "its lease cannot be stored",
-}
 
 
 def _times(events: list[Event]) -> str:
