@@ -20,6 +20,8 @@ bootcart completion SHELL   bash, zsh or fish
 Every form takes --help. The guide is docs/guide.md.
 """
 
+WITH_OPTIONS_OF_THEIR_OWN = ("serve", "attach", "lab", "fetch")
+
 
 def _interface(arguments: Sequence[str]) -> int:
     from app.screens.run import run
@@ -73,7 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first == "attach":
         rest = argv[1:]
         return _interface(["--endpoint", *rest] if rest and not rest[0].startswith("-") else rest)
-    if not argv or first.startswith("-"):
+    if first.startswith("-"):
+        from app.cli.forms import leading
+
+        rest = leading(argv)[1]
+        named = rest[0] if rest else ""
+        if named in WITH_OPTIONS_OF_THEIR_OWN:
+            sys.stderr.write(f"bootcart: options of {named} follow it (see: bootcart {named} --help)\n")
+            return 2
+        if not named or named.startswith("-"):
+            return _interface(argv)
+    if not argv:
         return _interface(argv)
     from app.cli.main import main as verbs
 

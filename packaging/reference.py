@@ -100,6 +100,8 @@ def cli_page() -> str:
         "",
         "## Options of every verb",
         "",
+        "They stand before the noun or after the verb.",
+        "",
         *table(("option", "meaning"), map(_option, COMMON)),
         "## Options of every list",
         "",

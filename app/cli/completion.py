@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from itertools import pairwise
 
-from app.cli.forms import Argument, Option, Verb
+from app.cli.forms import COMMON, Argument, Option, Verb, leading
 from app.cli.nouns import COMPLETION, ENGINE_VERBS, NOUNS, find, options_of
 from app.errors import BootcartError
 
@@ -56,11 +56,19 @@ def candidates(words: Sequence[str]) -> list[str]:
 
 
 def _possible(before: list[str], current: str) -> Sequence[str]:
-    if not before:
+    # With a word to come: where an option takes it, none is left.
+    options, words = leading([*before, ""])
+    more, others = leading(words[1:])
+    if not words or (len(words) > 1 and not others):
+        return ()
+    *first, _ = [*words[:1], *others]
+    if len(first) < 2 and current.startswith("-"):
+        return [option.flag for option in COMMON]
+    if not first:
         return [*(noun.name for noun in NOUNS), *(verb.name for verb in (*ENGINE_VERBS, COMPLETION)), *OTHERS]
-    verb, rest = _verb(before)
+    verb, rest = _verb(first, [*options, *more])
     if verb is None:
-        noun = find(before[0]) if len(before) == 1 else None
+        noun = find(first[0]) if len(first) == 1 else None
         return [each.name for each in noun.verbs] if noun else []
     flags = {option.flag: option for option in options_of(verb)}
     last = flags.get(rest[-1]) if rest else None
@@ -75,14 +83,15 @@ def _possible(before: list[str], current: str) -> Sequence[str]:
     return _values(arguments[-1], before) if arguments and arguments[-1].many else []
 
 
-def _verb(before: list[str]) -> tuple[Verb | None, list[str]]:
+def _verb(words: list[str], options: list[str]) -> tuple[Verb | None, list[str]]:
+    """The verb of the words, and what follows it, the options that stood before it first."""
     for verb in (*ENGINE_VERBS, COMPLETION):
-        if verb.name == before[0]:
-            return verb, before[1:]
-    noun = find(before[0])
-    if noun is None or len(before) < 2:
+        if verb.name == words[0]:
+            return verb, [*options, *words[1:]]
+    noun = find(words[0])
+    if noun is None or len(words) < 2:
         return None, []
-    return noun.verb(before[1]), before[2:]
+    return noun.verb(words[1]), [*options, *words[2:]]
 
 
 def _place(rest: list[str], flags: dict[str, Option]) -> int:

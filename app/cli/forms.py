@@ -5,6 +5,7 @@ Nothing heavy is imported: completing a word must not cost the models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,7 +84,7 @@ COMMON = (
     Option("--endpoint", "the engine's socket, for example unix:/run/bootcart/api.sock", metavar="ENDPOINT"),
     Option("--data-dir", "the engine's data directory, whose socket is used", metavar="DIR"),
 )
-"""Every verb takes these."""
+"""Every verb takes these, before the noun, before the verb or behind it."""
 
 PAGE = (
     Option("--filter", "only what fits all of these: word, field=value, field~part, ! before it: not", "list"),
@@ -92,6 +93,16 @@ PAGE = (
     Option("--offset", "leave out the first of them", "number"),
 )
 """Every list takes these."""
+
+
+def leading(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The common options at the head of the words, with their values, and the words after them."""
+    valued = {option.flag for option in COMMON if option.kind != "switch"}
+    known = {option.flag for option in COMMON}
+    at = 0
+    while at < len(words) and words[at].partition("=")[0] in known:
+        at += 2 if words[at] in valued else 1
+    return list(words[:at]), list(words[at:])
 
 
 def key_argument(noun: str, *, many: bool = False) -> Argument:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from app.cli.forms import Noun, Verb
+from app.cli.forms import COMMON, Noun, Verb, leading
 from app.cli.nouns import COMPLETION, ENGINE_VERBS, NOUNS, find
 from app.cli.outputs import Output
 from app.cli.parsing import parse
@@ -66,18 +66,23 @@ def _run(words: list[str], output: Output) -> int:
 
 
 def choose(words: Sequence[str]) -> tuple[Noun | None, Verb | None, list[str]]:
-    """The noun and verb of the words, and what is left; no verb where help is wanted. Raises InvalidError."""
+    """The noun and verb of the words, and what is left; no verb where help is wanted. Raises InvalidError.
+
+    Common options may stand before each of the two: they are put first in what is left.
+    """
+    options, words = leading(words)
     first = words[0] if words else "--help"
     if first in ("-h", "--help"):
         return None, None, []
     for verb in (*ENGINE_VERBS, COMPLETION):
         if verb.name == first:
-            return None, verb, list(words[1:])
+            return None, verb, [*options, *words[1:]]
     noun = find(first)
     if noun is None:
         nouns = " ".join(noun.name for noun in NOUNS)
         raise InvalidError(f"no noun {first!r}", hint=f"one of {nouns}; see: bootcart --help")
-    second = words[1] if len(words) > 1 else ""
+    more, words = leading(words[1:])
+    second = words[0] if words else ""
     if second in ("-h", "--help"):
         return noun, None, []
     verb = noun.verb(second)
@@ -85,7 +90,7 @@ def choose(words: Sequence[str]) -> tuple[Noun | None, Verb | None, list[str]]:
         verbs = " ".join(verb.name for verb in noun.verbs)
         told = f"{noun.name} cannot {second!r}" if second else f"what about {noun.name}?"
         raise InvalidError(told, hint=f"one of {verbs}; see: bootcart {noun.name} --help")
-    return noun, verb, list(words[2:])
+    return noun, verb, [*options, *more, *words[1:]]
 
 
 def _form(json: bool | None, yaml: bool | None, quiet: bool | None) -> str:
@@ -99,7 +104,8 @@ def usage() -> str:
     """All nouns and the verbs without one."""
     lines = [f"  {noun.name:<13} {noun.summary}" for noun in NOUNS]
     verbs = [f"  {verb.name:<13} {verb.summary}" for verb in (*ENGINE_VERBS, COMPLETION)]
-    return "\n".join(("bootcart NOUN VERB [KEY] [OPTIONS]", "", *lines, "", *verbs, "", "Every form takes --help.", ""))
+    told = f"Before the noun or after the verb: {' '.join(option.flag for option in COMMON)}\nEvery form takes --help."
+    return "\n".join(("bootcart NOUN VERB [KEY] [OPTIONS]", "", *lines, "", *verbs, "", told, ""))
 
 
 def noun_help(noun: Noun) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from app import __main__ as entrance
 from app.cli import completion
 from app.cli.forms import Noun
 from app.cli.main import main
@@ -58,6 +59,42 @@ def test_words_without_sense_are_one_line_with_a_hint(
     assert err.count("\n") == 1
     assert json.loads(err)["hint"] if "--json" in words else "(" in err
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["{at}", "machines", "show", "node-03", "--json"],
+        ["machines", "{at}", "show", "node-03", "--json"],
+        ["machines", "show", "{at}", "node-03", "--json"],
+        ["--json", "{at}", "machines", "show", "node-03"],
+        ["machines", "--json", "{at}", "show", "node-03"],
+        ["--endpoint={at=}", "--json", "machines", "show", "node-03"],
+        ["--endpoint", "unix:/nonexistent/api.sock", "machines", "show", "node-03", "--json", "{at}"],
+    ],
+)
+def test_common_options_stand_before_or_after_the_noun(
+    bootcart: Running, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    argv: list[str] = []
+    for word in words:
+        argv += ["--endpoint", bootcart.endpoint] if word == "{at}" else [word.replace("{at=}", bootcart.endpoint)]
+
+    assert entrance.main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "node-03"
+
+
+def test_a_verb_of_the_engine_takes_common_options_before_it(
+    bootcart: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert entrance.main(["--json", "--endpoint", bootcart.endpoint, "info"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"]
+
+
+@pytest.mark.parametrize("own", ["serve", "attach", "lab", "fetch"])
+def test_what_has_options_of_its_own_says_where_they_stand(capsys: pytest.CaptureFixture[str], own: str) -> None:
+    assert entrance.main(["--data-dir", "/nonexistent", own]) == 2
+    assert capsys.readouterr().err == f"bootcart: options of {own} follow it (see: bootcart {own} --help)\n"
 
 
 def test_no_engine_exits_with_six(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -226,13 +263,21 @@ def test_start_up_loads_little_and_is_quick(bootcart: Running) -> None:
         (["subnets", "delete", "rack7", "rack"], ["rack7", "rack8"]),
         (["completion", ""], sorted(SHELLS)),
         (["nothing", ""], []),
+        (["--endp"], ["--endpoint"]),
+        (["--endpoint", ""], []),
+        (["--json", "mach"], ["machines"]),
+        (["--endpoint", "{at}", "machines", "sh"], ["show"]),
+        (["machines", "--endpoint", "{at}", "sh"], ["show"]),
+        (["--json", "machines", "show", "node-03", ""], []),
+        (["--endpoint", "{at}", "subnets", "delete", "rack"], ["rack7", "rack8"]),
         (["machines", "show", "node-03", ""], []),
     ],
 )
 def test_completion(bootcart: Running, monkeypatch: pytest.MonkeyPatch, words: list[str], wanted: list[str]) -> None:
-    monkeypatch.setenv("BOOTCART_ENDPOINT", bootcart.endpoint)
+    named = [word.replace("{at}", bootcart.endpoint) for word in words]
+    monkeypatch.setenv("BOOTCART_ENDPOINT", "unix:/nonexistent" if named != words else bootcart.endpoint)
 
-    assert completion.candidates(words) == wanted
+    assert completion.candidates(named) == wanted
 
 
 def test_completion_without_an_engine_is_silent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
