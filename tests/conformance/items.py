@@ -1,0 +1,11 @@
+"""Every item, in the chapters of docs/conformance.md."""
+
+from __future__ import annotations
+
+from tests.conformance import items_dhcp, items_proxy
+from tests.conformance.item import Item
+
+CHAPTERS: dict[str, tuple[Item, ...]] = {
+    "DHCP": items_dhcp.ITEMS,
+    "ProxyDHCP": items_proxy.ITEMS,
+}
