@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.netboot.wire import options as opt
 from app.netboot.wire import pxe
@@ -83,8 +84,23 @@ def classify(request: DhcpPacket) -> Firmware:
     """Read who asks from a request's options; total: odd or missing options only leave fields empty."""
     options = request.options
     vendor_class = options.get(opt.VENDOR_CLASS, b"")
-    user_classes = opt.classes(options.get(opt.USER_CLASS, b""))
-    features, version = pxe.ipxe_features(options.get(opt.IPXE, b""))
+    common = _classify(
+        vendor_class,
+        options.get(opt.USER_CLASS, b""),
+        options.get(opt.IPXE, b""),
+        options.get(opt.ARCHITECTURE, b""),
+        vendor_class.startswith(_RASPBERRY_PI_CLASS) and request.mac.startswith(_RASPBERRY_PI),
+    )
+    guid = pxe.guid(options.get(opt.MACHINE_GUID, b""))
+    hostname = plain(options.get(opt.HOST_NAME, b""), 63)
+    return replace(common, guid=guid, hostname=hostname) if guid or hostname else common
+
+
+@lru_cache(maxsize=256)
+def _classify(vendor_class: bytes, user_class: bytes, ipxe: bytes, architecture: bytes, pi_card: bool) -> Firmware:
+    """What machines of one kind have in common: a rack's all say the same, each several times."""
+    user_classes = opt.classes(user_class)
+    features, version = pxe.ipxe_features(ipxe)
     is_http = vendor_class.startswith(pxe.HTTP_CLIENT)
     if b"iPXE" in user_classes or features:
         stage = IPXE
@@ -92,7 +108,7 @@ def classify(request: DhcpPacket) -> Firmware:
         stage = ROM
     else:
         stage = OS
-    archs = pxe.architectures(options.get(opt.ARCHITECTURE, b""))
+    archs = pxe.architectures(architecture)
     arch = _chosen(archs)
     if arch is None:
         arch = pxe.class_architecture(vendor_class)
@@ -100,9 +116,7 @@ def classify(request: DhcpPacket) -> Firmware:
         arch = _BEFORE_OPTION_93
     known = pxe.ARCHITECTURES.get(arch) if arch is not None else None
     name = known.name if known else f"architecture {arch} (0x{arch:04x})" if arch is not None else ""
-    raspberry_pi = (
-        stage == ROM and vendor_class.startswith(_RASPBERRY_PI_CLASS) and request.mac.startswith(_RASPBERRY_PI)
-    )
+    raspberry_pi = stage == ROM and pi_card
     return Firmware(
         stage=stage,
         arch=arch,
@@ -115,7 +129,5 @@ def classify(request: DhcpPacket) -> Firmware:
         user_class=plain(b", ".join(user_classes)),
         features=features,
         ipxe_version=version,
-        guid=pxe.guid(options.get(opt.MACHINE_GUID, b"")),
-        hostname=plain(options.get(opt.HOST_NAME, b""), 63),
         raspberry_pi=raspberry_pi,
     )

@@ -57,6 +57,7 @@ class SegmentGate:
         self._take_over = take_over
         # Replaced, never changed: the DHCP thread reads it.
         self._verdicts: dict[str, str] = {}
+        self._overlaid: tuple[Sequence[Subnet], Sequence[Interface], dict[str, str], tuple[Subnet, ...]] | None = None
         self._checked: dict[str, float] = {}
         # Grows whenever an interface may have been led to another segment.
         self._marks: dict[str, int] = {}
@@ -71,7 +72,13 @@ class SegmentGate:
 
     def subnets(self) -> Sequence[Subnet]:
         """The stored subnets, each with the reason why it is not answered now."""
-        return tuple(self.overlay(subnet) for subnet in self._view.subnets())
+        made = self._overlaid
+        # Each is replaced when it changes, never changed: the same ones mean the same answer, and every packet asks.
+        subnets, interfaces, verdicts = self._view.subnets(), self._interfaces(), self._verdicts
+        if made is None or made[0] is not subnets or made[1] is not interfaces or made[2] is not verdicts:
+            overlaid = tuple(self.overlay(subnet) for subnet in subnets)
+            made = self._overlaid = (subnets, interfaces, verdicts, overlaid)
+        return made[3]
 
     def overlay(self, subnet: Subnet) -> Subnet:
         """One subnet with its hold."""

@@ -1,0 +1,35 @@
+"""The benchmarks: `python -m tests.bench dhcp|tftp|http|script|storm|all`, as root (docs/benchmarks.md)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+NAMES = ("dhcp", "tftp", "http", "script", "storm")
+
+
+def main() -> int:
+    """Run what is asked for; 1 when a must is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("name", choices=(*NAMES, "all"))
+    parser.add_argument("--rounds", type=int, default=5, help="alternations of ours and the peers")
+    parser.add_argument("--quick", action="store_true", help="short runs")
+    told = parser.parse_args()
+    missed = 0
+    for name in NAMES if told.name == "all" else (told.name,):
+        bench = importlib.import_module(f"tests.bench.{name}").bench
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as made:
+            print(name, flush=True)
+            for verdict in bench(
+                Path(made), told.rounds, 2.0 if told.quick else 5.0, lambda line: print(line, flush=True)
+            ):
+                print(verdict, flush=True)
+                missed += not verdict.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

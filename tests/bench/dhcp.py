@@ -1,0 +1,127 @@
+"""Leases a second and their latency, beside Kea and dnsmasq."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests import netns
+from tests.bench import site
+from tests.bench.rounds import Run, Side, Verdict, alternate, ratio
+
+PARALLEL = 256
+# dnsmasq writes its lease file anew for each lease: more than these wait for longer than a client does.
+FEW = 32
+_DROPS = 0.01
+
+
+class Machines:
+    """New machines that ask a server for addresses; none twice."""
+
+    def __init__(self, program: str, where: site.Cable, state: Path) -> None:
+        self._program = program
+        self._where = where
+        self._state = state
+        self._next = 1
+
+    def ask(self, parallel: int, seconds: float, rate: float = 0.0) -> dict[str, Any]:
+        """Full exchanges for so long; what the generator counted."""
+        argv = [
+            self._program, site.SERVER, ",".join(site.RELAYS), str(parallel), str(rate), str(seconds),
+            str(self._next), str(self._state / "seen"),
+        ]  # fmt: skip
+        told: dict[str, Any] = json.loads(netns.run(self._where.clients, argv, timeout=seconds + 30).stdout)
+        self._next += told["begun"]
+        return told
+
+
+def judged(told: dict[str, Any], cpu: float) -> Run:
+    """Duplicates, refusals and too many drops are lost work."""
+    lost: list[str] = []
+    if told["duplicates"] or told["refused"]:
+        lost.append(f"{told['duplicates']} duplicates, {told['refused']} refusals")
+    if told["dropped"] >= _DROPS * max(1, told["begun"]):
+        lost.append(f"{told['dropped']} of {told['begun']} exchanges dropped")
+    also = {"p50 ms": told["p50"], "p99 ms": told["p99"], "dropped": told["dropped"]}
+    if told["done"]:
+        also["CPU µs each"] = cpu / told["done"] * 1e6
+    return Run(told["rate"], "; ".join(lost), also)
+
+
+def _measure(machines: Machines, pid: int, parallel: int, seconds: float) -> Callable[[int], Run]:
+    def measure(number: int) -> Run:
+        del number
+        before = site.cpu_seconds(pid)
+        told = machines.ask(parallel, seconds)
+        return judged(told, site.cpu_seconds(pid) - before)
+
+    return measure
+
+
+@contextlib.contextmanager
+def _peer(name: str, folder: Path, program: str, argv: list[str]) -> Iterator[tuple[Machines, int]]:
+    state = folder / name
+    state.mkdir()
+    config = {"kea": "kea-dhcp4.json", "dnsmasq": "dnsmasq-dhcp.conf"}[name]
+    path = str(site.configured(config, state))
+    log = state / "log"
+    with site.cable(name) as where, log.open("w") as out:
+        words = [each.replace("@CONFIG@", path) for each in argv]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "KEA_PIDFILE_DIR": str(state),
+                       "KEA_LOCKFILE_DIR": str(state)}  # fmt: skip
+        with netns.running(where.server, words, stdout=out, env=environment) as process:
+            machines = Machines(program, where, state)
+
+            def answers() -> bool:
+                assert process.poll() is None, f"{name} ended: {log.read_text()}"
+                return machines.ask(1, 0.2)["done"] > 0
+
+            netns.until(answers, timeout=30, what=f"{name} answers")
+            yield machines, process.pid
+
+
+def _stored(data_dir: Path) -> int:
+    with contextlib.closing(sqlite3.connect(f"file:{data_dir / 'bootcart.db'}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT count(*) FROM leases WHERE state = 'bound'").fetchone()[0]
+
+
+def bench(folder: Path, rounds: int, seconds: float, say: Callable[[str], None]) -> list[Verdict]:
+    """Run it; what was found."""
+    program = site.built("dora", folder)
+    with contextlib.ExitStack() as stack:
+        where = stack.enter_context(site.cable("ours"))
+        engine = stack.enter_context(site.ours(where))
+        state = folder / "ours"
+        state.mkdir()
+        machines = Machines(program, where, state)
+        kea_machines, kea_pid = stack.enter_context(
+            _peer("kea", folder, program, [site.found("kea-dhcp4"), "-c", "@CONFIG@"])
+        )
+        dns_machines, dns_pid = stack.enter_context(
+            _peer("dnsmasq", folder, program, [site.found("dnsmasq"), "--keep-in-foreground", "-C", "@CONFIG@"])
+        )
+        pid = engine.process.pid
+        first = machines.ask(PARALLEL, 1.0)
+        say(f"  first second: {first['rate']:.0f} DORA/s")
+        mine = Side("bootcart", _measure(machines, pid, PARALLEL, seconds))
+        kea = Side("kea", _measure(kea_machines, kea_pid, PARALLEL, seconds))
+        dnsmasq = Side("dnsmasq", _measure(dns_machines, dns_pid, FEW, seconds))
+        steady = Side("bootcart at 500/s", lambda _: _steady(machines, seconds))
+        alternate([mine, kea, dnsmasq, steady], rounds, say)
+        events = engine.ask(engine.client.events.list(kind="events.dropped")).items
+        lost = sum(int(event.data["count"]) for event in events)
+        say(f"  {_stored(engine.data_dir)} leases on the disk; {lost} events were dropped")
+    failed = "; ".join(run.lost for side in (mine, steady) for run in side.runs if run.lost)
+    return [
+        Verdict("DORA/s to Kea", 0 if failed else ratio(mine, kea), 1.0, 1.5, "×", note=failed),
+        Verdict("DORA/s to dnsmasq", 0 if failed else ratio(mine, dnsmasq), 10, 40, "×", note=failed),
+        Verdict("p99 at 500 DORA/s", steady.also("p99 ms"), 50, 15, " ms", below=True),
+    ]
+
+
+def _steady(machines: Machines, seconds: float) -> Run:
+    return judged(machines.ask(4096, seconds, 500.0), 0.0)

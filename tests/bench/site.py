@@ -1,0 +1,91 @@
+"""Where a benchmark runs: each server in a namespace of its own with a cable to clients of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import netns
+from tests.engine.process import Engine, running
+
+HERE = Path(__file__).parent
+SERVER = "10.64.0.1"
+RELAYS = ("10.64.0.2", "10.64.0.3", "10.64.0.4", "10.64.0.5")
+SUBNET = {
+    "name": "bench",
+    "cidr": "10.64.0.0/12",
+    "ranges": ["10.64.1.0-10.79.255.254"],
+    "router": SERVER,
+    "dns": [SERVER],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """A server's namespace and its clients'; `eth0` in both."""
+
+    server: str
+    clients: str
+
+
+@contextlib.contextmanager
+def cable(name: str) -> Iterator[Cable]:
+    """Two namespaces, the server at SERVER, the clients at RELAYS."""
+    with netns.namespace(f"{name}-s", ipv6=False) as server, netns.namespace(f"{name}-c", ipv6=False) as clients:
+        netns.link(server, "eth0", clients, "eth0", address=f"{SERVER}/12", peer_address=f"{RELAYS[0]}/12")
+        for address in RELAYS[1:]:
+            netns.run(clients, ["ip", "address", "add", f"{address}/12", "dev", "eth0"])
+        yield Cable(server, clients)
+
+
+@contextlib.contextmanager
+def ours(where: Cable, *flags: str) -> Iterator[Engine]:
+    """The engine as it is shipped, every service on, with a subnet that it serves."""
+    with running(where.server, "--interface", "eth0", *flags) as engine:
+        engine.subnet(**SUBNET)
+        engine.served("bench")
+        yield engine
+
+
+def built(name: str, folder: Path) -> str:
+    """A load generator, compiled."""
+    made = folder / name
+    if not made.exists():
+        source = HERE / "load" / f"{name}.c"
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", made, source], check=True, timeout=60)
+    return str(made)
+
+
+def configured(name: str, state: Path) -> Path:
+    """A peer's configuration with the path of its state filled in."""
+    made = state / name
+    made.write_text((HERE / "peers" / name).read_text().replace("@STATE@", str(state)))
+    return made
+
+
+def found(program: str) -> str:
+    """The path of a peer's program; those of Debian are not all on a user's path. Raises AssertionError without it."""
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    assert path, f"{program} is missing: packaging/test --full installs what the benchmarks compare with"
+    return path
+
+
+def cpu_seconds(*pids: int) -> float:
+    """Processor time of processes and their children so far, theirs and the kernel's for them."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        spent += int(fields[11]) + int(fields[12])
+    return spent / ticks
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
