@@ -137,9 +137,13 @@ def report_path(token: str, step: str) -> str:
 
 
 def secret_path(path: str) -> tuple[str, str, str] | None:
-    """Folder, token and name of a path made by `answer_path` or `report_path`; None for any other."""
-    parts = path.split("/")
-    return (parts[0], parts[1], parts[2]) if len(parts) == 3 and parts[0] in (ANSWER_FOLDER, REPORT_FOLDER) else None
+    """Folder, token and name of a path below those of `answer_path` and `report_path`; None for any other.
+
+    Whatever lies there: installers make paths of their own out of one that they were given.
+    """
+    folder, _, rest = path.partition("/")
+    token, _, name = rest.partition("/")
+    return (folder, token, name) if token and folder in (ANSWER_FOLDER, REPORT_FOLDER) else None
 
 
 def role_of(path: str, environments: Iterable[BootEnv] = ()) -> Role:

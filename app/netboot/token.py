@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
@@ -18,7 +19,11 @@ from typing import Any, cast
 from app.model.subnet import Lease, LeaseState
 
 KEY_BYTES = 32
+MASK = "********"
+"""What stands in a token's place where it may be seen."""
+
 _LENGTH_MAX = 1024
+_WRITTEN = re.compile(r"[A-Za-z0-9_-]{40,}\.[A-Za-z0-9_-]{43}")  # claims and an SHA-256, as `mint` writes them
 
 
 class TokenKind(StrEnum):
@@ -103,6 +108,11 @@ def mint(claims: Claims, key: bytes) -> str:
         body["i"] = claims.machine
     payload = json.dumps(body, separators=(",", ":")).encode("ascii")
     return f"{_encode(payload)}.{_encode(_sign(key, payload))}"
+
+
+def masked(text: str) -> str:
+    """A text that may be shown: what looks like a token is left out."""
+    return _WRITTEN.sub(MASK, text)
 
 
 def read(token: str, key: bytes) -> Claims:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.model.bootenv import BootEnv, BootFiles
-from app.netboot.bootpath import BadPathError, Role, hopeful, normalise, role_of, script_mac, script_path
+from app.netboot.bootpath import BadPathError, Role, hopeful, normalise, role_of, script_mac, script_path, secret_path
 
 GOOD = [
     ("ipxe.efi", "ipxe.efi"),
@@ -81,6 +81,21 @@ def test_script_paths() -> None:
     assert script_mac("boot/52:54:00:00:00:0A.ipxe") == "52:54:00:00:00:0a"
     for other in ("boot/x.ipxe", "boot/52-54-00-00-00.ipxe", "boot/ff-ff-ff-ff-ff-ff.ipxe", "52-54-00-00-00-07.ipxe"):
         assert script_mac(other) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("answers/T/preseed.cfg", ("answers", "T", "preseed.cfg")),
+        ("reports/T/started", ("reports", "T", "started")),
+        ("answers/T", ("answers", "T", "")),
+        ("answers/T/d-i/bookworm/preseed.cfg", ("answers", "T", "d-i/bookworm/preseed.cfg")),
+        ("answers", None),
+        ("boot/T/preseed.cfg", None),
+    ],
+)
+def test_whatever_lies_below_a_token_is_told_apart_from_it(path: str, parts: tuple[str, str, str] | None) -> None:
+    assert secret_path(path) == parts
 
 
 def test_roles() -> None:

@@ -11,11 +11,11 @@ from app.model.machine import Machine, stranger
 from app.netboot.bootpath import ANSWER_FOLDER, answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
 from app.netboot.render import RenderError, architectures, failure_script, render
+from app.netboot.token import MASK
 from app.netboot.view import NetworkView
 
 BOOT = "boot"
 ARGUMENTS = "arguments"
-MASK = "********"
 
 
 class Content(Protocol):

@@ -29,7 +29,7 @@ from app.netboot.bootpath import (
     secret_path,
 )
 from app.netboot.timeline import transfer_words
-from app.netboot.token import TokenRefusedError
+from app.netboot.token import TokenRefusedError, masked
 from app.netboot.words import plain
 from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
 from app.services.boothttp.connections import BootServer, Gate
@@ -129,7 +129,7 @@ class BootHttpService:
             path = normalise(raw, percent=True)
             asked = FileRequest(path, peer, local, query=_query(query))
         except (BadPathError, ValueError) as error:
-            return self._refuse(plain(raw), peer, "", str(error), 404)
+            return self._refuse(plain(masked(raw)), peer, "", str(error), 404)
         if path.startswith(PREFIX):
             try:
                 return await self._agent.answer(request, path, peer)
@@ -156,9 +156,10 @@ class BootHttpService:
         answer = found.answer
         if answer is None:
             self.counters["missing"] += 1
-            words = f"asked for {asked.path or 'the top'} by HTTP, which is not there"
+            path = masked(asked.path)
+            words = f"asked for {path or 'the top'} by HTTP, which is not there"
             level = Level.DEBUG if hopeful(asked.path) else Level.INFO
-            facts = {"path": asked.path, "like": found.like}
+            facts = {"path": path, "like": found.like}
             self._tell("http.missing", words, asked.peer, found.mac, facts, level, limited=True)
             return _plain(404, "not found")
         if isinstance(answer, Refusal):

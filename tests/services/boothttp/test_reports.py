@@ -58,6 +58,7 @@ async def test_a_report_without_the_right_token_is_nothing(listener: Listener, n
     ("method", "path", "status"),
     [
         ("GET", "halfway", 404),
+        ("GET", "finished/at/last", 404),
         ("HEAD", "finished", 404),
         ("POST", "finished", 405),
         ("PUT", "finished", 405),
@@ -74,3 +75,18 @@ async def test_a_refused_answer_file_shows_no_token(listener: Listener) -> None:
     told = await listener.told("http.refused")
     assert (told.data["path"], told.data["why"]) == ("answers/preseed.cfg", "web1 is not to be installed now")
     assert GOOD not in told.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("answers/{}", "http.refused"),
+        ("answers/{}/d-i/bookworm/preseed.cfg", "http.refused"),
+        ("answers/{}/%2e%2e/preseed.cfg", "http.refused"),
+        ("answers/{}/%00", "http.refused"),
+        ("answer/{}/preseed.cfg", "http.missing"),
+    ],
+)
+async def test_no_way_to_write_a_path_brings_a_token_into_an_event(listener: Listener, path: str, kind: str) -> None:
+    assert (await listener.ask("GET", "/" + path.format(GOOD)))[0] == 404
+    assert GOOD not in (await listener.told(kind)).model_dump_json()
