@@ -25,9 +25,9 @@ HEAD = """\
 <!-- Written by packaging/conformance.py from tests/conformance. -->
 
 Each row is a requirement of a standard, or of the field, on servers that boot machines, and the test in
-`tests/conformance` that proves it. The tests speak to the real services over real sockets, in network namespaces, with a
-client that is not Bootcart's own code. Where a requirement and a real machine disagree, the machine wins, and a decision
-record in `docs/adr` says so.
+`tests/conformance` that proves it. The tests speak to the real services over real sockets, in network namespaces,
+with a client that is not Bootcart's own code. Where a requirement and a real machine disagree, the machine wins, and
+a decision record in `docs/adr` says so.
 """
 
 

@@ -1,4 +1,4 @@
-"""What a DHCP server that boots machines owes its clients, item by item (RFC 2131, 2132, 3046, 4578, PXE 2.1, UEFI 2.10)."""
+"""What a DHCP server that boots machines owes its clients, item by item (RFC 2131 and 2132 above all)."""
 
 from __future__ import annotations
 
