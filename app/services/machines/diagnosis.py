@@ -6,7 +6,9 @@ import heapq
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.clock import Clock
@@ -24,6 +26,8 @@ REPLAY_SECONDS = 900.0
 """Machines heard this shortly before the engine started are looked at again."""
 RECHECK_SECONDS = 30.0
 """A problem is looked at again this often: a heartbeat, or another machine, may have mended it without an event."""
+OPEN_MAX = 4096
+"""Machines of which it is remembered what was found: strangers that make up addresses are without number."""
 _WATCHED = ("dhcp.", "proxy.", "tftp.", "http.", "agent.", "render.", "machine.assigned")
 
 
@@ -41,6 +45,14 @@ class Machines(Protocol):
     def events(self, key: uuid.UUID) -> Sequence[Event]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What was found at a machine, and since when each of its problems is told."""
+
+    findings: tuple[Finding, ...]
+    began: Mapping[str, float]
+
+
 class Diagnoses:
     """What is found about each machine. Its thread sleeps until an event, or a moment a rule named, asks for a look.
 
@@ -55,8 +67,8 @@ class Diagnoses:
         self._lock = threading.Condition()
         self._due: dict[uuid.UUID, float] = {}
         self._heap: list[tuple[float, uuid.UUID]] = []
-        self._found: dict[uuid.UUID, tuple[Finding, ...]] = {}
-        self._began: dict[tuple[uuid.UUID, str], float] = {}
+        # The one that was looked at last stands last.
+        self._found: OrderedDict[uuid.UUID, _Open] = OrderedDict()
         self._stopping = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -93,7 +105,8 @@ class Diagnoses:
 
     def problem(self, key: uuid.UUID) -> str:
         """The machine's foremost problem in a row of a list; empty when there is none."""
-        first = next(iter(self._found.get(key, ())), None)
+        found = self._found.get(key)
+        first = found.findings[0] if found is not None else None
         return first.row if first is not None and first.severity is Severity.PROBLEM else ""
 
     def diagnosis(self, machine: Machine) -> Diagnosis:
@@ -142,30 +155,35 @@ class Diagnoses:
     def _look(self, key: uuid.UUID) -> None:
         machine = self._machines.find(key)
         if machine is None:
-            self._keep(key, ())
+            self._keep(key, None)
             return
         now = self._clock.now()
         findings, again = self._judge(machine, self._machines.events(key), now)
-        self._tell(machine, tuple(findings), now)
-        self._keep(key, tuple(findings))
+        began = self._tell(machine, findings, now)
+        self._keep(key, _Open(tuple(findings), began) if findings else None)
         if any(one.severity is Severity.PROBLEM for one in findings):
             again = min(again, now + RECHECK_SECONDS)
         if again != float("inf"):
             self._look_at(key, self._clock.monotonic() + max(again - now, SETTLE_SECONDS))
 
-    def _keep(self, key: uuid.UUID, findings: tuple[Finding, ...]) -> None:
-        if findings:
-            self._found[key] = findings
-        else:
-            self._found.pop(key, None)
+    def _keep(self, key: uuid.UUID, found: _Open | None) -> None:
+        with self._lock:
+            if found is None:
+                self._found.pop(key, None)
+                return
+            self._found[key] = found
+            self._found.move_to_end(key)
+            while len(self._found) > OPEN_MAX:
+                self._found.popitem(last=False)
 
-    def _tell(self, machine: Machine, findings: tuple[Finding, ...], now: float) -> None:
-        """An event for each problem that is new, and for each that is over."""
-        before = {one.id: one for one in self._found.get(machine.id, ()) if one.severity is Severity.PROBLEM}
+    def _tell(self, machine: Machine, findings: Sequence[Finding], now: float) -> dict[str, float]:
+        """An event for each problem that is new, and for each that is over; since when each that is open is told."""
+        told = self._found.get(machine.id, _Open((), {}))
+        before = {one.id: one for one in told.findings if one.severity is Severity.PROBLEM}
         after = {one.id: one for one in findings if one.severity is Severity.PROBLEM}
         for name, one in before.items():
             if name not in after:
-                seconds = now - self._began.pop((machine.id, name), now)
+                seconds = now - told.began.get(name, now)
                 self._say(
                     machine,
                     "diagnosis.cleared",
@@ -177,12 +195,12 @@ class Diagnoses:
         for name, one in after.items():
             if name in before:
                 continue
-            self._began[machine.id, name] = now
             facts = one.model_dump(mode="json", include={"severity", "seen", "means", "do", "command", "since"})
             facts |= {"rule": name, "events": list(one.events)}
             self._say(
                 machine, "diagnosis.found", f"{machine.name} {name}: {one.seen}; {one.means}", Level.WARNING, now, facts
             )
+        return {name: told.began.get(name, now) for name in after}
 
     def _say(
         self, machine: Machine, kind: str, message: str, level: Level, now: float, facts: dict[str, object]

@@ -49,8 +49,8 @@ class Bench:
         return self.findings, again
 
 
-def event(kind: str, at: float = 0.0) -> Event:
-    return Event(id=1, time=at or time.time(), kind=kind, message=kind, mac=MAC, machine=KEY)
+def event(kind: str, at: float = 0.0, machine: uuid.UUID = KEY) -> Event:
+    return Event(id=1, time=at or time.time(), kind=kind, message=kind, mac=MAC, machine=machine)
 
 
 def until(what: Callable[[], object]) -> None:
@@ -167,6 +167,20 @@ def test_a_machine_that_is_gone_has_no_problem_any_more(bench: Bench, diagnoses:
     bench.known = False
     diagnoses.observe(event("dhcp.ack"))
     until(lambda: not diagnoses.problem(KEY))
+
+
+def test_machines_without_number_are_not_all_remembered(
+    bench: Bench, diagnoses: Diagnoses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes up addresses has a machine, and perhaps a problem, for each of them."""
+    monkeypatch.setattr(diagnosis, "OPEN_MAX", 2)
+    bench.findings = (BLOCKED,)
+    first, second, third = keys = [machine_id_for(f"52:54:00:00:00:0{n}") for n in range(3)]
+    for key in keys:
+        diagnoses.observe(event("dhcp.discover", machine=key))
+        until(lambda key=key: diagnoses.problem(key))
+
+    assert [bool(diagnoses.problem(key)) for key in (first, second, third)] == [False, True, True]
 
 
 def test_a_rule_that_fails_stops_nothing(bench: Bench, diagnoses: Diagnoses, caplog: pytest.LogCaptureFixture) -> None:
