@@ -16,7 +16,7 @@ from app.model.inventory import Inventory
 from app.model.machine import Access, Machine, machine_id_for, machine_name_for
 from app.netboot.words import plain
 from app.services.machines import registration
-from app.services.machines.registration import Registration
+from app.services.machines.registration import MACS_MAX, Registration
 from app.services.machines.roster import Roster, record_of
 from app.store.directory import Directory
 
@@ -199,6 +199,9 @@ class Registrar:
 
     def _described(self, machine: Machine, mac: str, address: IPv4Address, told: Registration) -> Machine:
         macs = tuple(dict.fromkeys((*machine.macs, mac, *told.macs)))
+        if len(macs) > MACS_MAX:
+            # Virtual functions have other addresses at each boot: a record keeps those that are there today.
+            macs = tuple(dict.fromkeys((*machine.macs[:1], mac, *told.macs)))[:MACS_MAX]
         return machine.model_copy(
             update={
                 "macs": macs,

@@ -14,7 +14,7 @@ from app.errors import BootcartError, ConflictError, InvalidError, NotFoundError
 from app.model.inventory import Cpu, Disk, Inventory, Memory, System
 from app.model.machine import Machine, machine_id_for, machine_name_for
 from app.netboot.login import password
-from app.services.machines.registration import telling_serial, telling_uuid
+from app.services.machines.registration import MACS_MAX, telling_serial, telling_uuid
 from tests.services.machines.conftest import ADDRESS, World
 from tests.store.stores import SetClock, mac, until
 
@@ -72,6 +72,18 @@ def test_it_is_found_by_any_of_its_macs(world: World) -> None:
 
     assert after.id == before.id
     assert after.macs == (mac(1), mac(0x11), mac(0x77))
+
+
+def test_addresses_made_up_at_each_boot_do_not_pile_up(world: World) -> None:
+    """SR-IOV gives virtual functions new addresses each time, and a stranger may name as many as it likes."""
+    def made_up(boot: int) -> list[str]:
+        return [f"52:54:00:00:{boot:02x}:{number:02x}" for number in range(MACS_MAX - 1)]
+
+    for boot in range(1, 4):
+        world.registrar.register(mac(1), ADDRESS, _report(mac(1), *made_up(boot)))
+    machine = world.registrar.register(mac(1), ADDRESS, _report(mac(1), *made_up(4)))
+
+    assert machine.macs == (mac(1), *made_up(4))
 
 
 def test_an_operators_record_is_found_and_completed(world: World) -> None:
