@@ -76,6 +76,7 @@ def test_it_is_found_by_any_of_its_macs(world: World) -> None:
 
 def test_addresses_made_up_at_each_boot_do_not_pile_up(world: World) -> None:
     """SR-IOV gives virtual functions new addresses each time, and a stranger may name as many as it likes."""
+
     def made_up(boot: int) -> list[str]:
         return [f"52:54:00:00:{boot:02x}:{number:02x}" for number in range(MACS_MAX - 1)]
 
