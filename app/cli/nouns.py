@@ -34,7 +34,6 @@ _SUBNET_FIELDS = (
     Option("--reservations-only", "give addresses to machines with a reservation alone", "switch", "reservations_only"),
     Option("--interface", "serve it on this interface only", field="interface", keys="interfaces"),
     Option("--confirmed", "another DHCP server on the segment is accepted", "switch", "confirmed"),
-    Option("--name", "another name", field="name"),
     Option("--description", "a note", field="description"),
 )
 

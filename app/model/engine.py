@@ -179,6 +179,7 @@ class Command(Model):
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     undone_by: int | None = None
+    undoes: int | None = Field(default=None, description="of an undo or a redo: the command it is about")
     undoable: bool = True
 
 

@@ -230,23 +230,19 @@ async def undo(app: BootcartApp, key: str = "") -> None:
     done = await app.session.client.commands.undo(key)
     app.look_again()
     # The way back stands first: the summary may be longer than the line.
-    app.say(f"undone (Z does it again): {safe(done.summary)}")
+    said = "done again (z undoes it)" if done.verb == "redo" else "undone (Z does it again)"
+    app.say(f"{said}: {safe(done.summary)}")
 
 
 async def redo(app: BootcartApp) -> None:
     """Do again what was taken back last, as long as nothing else was done since."""
     commands = app.session.client.commands
     log = (await commands.list(Query(sort="-id", limit=REMEMBERED))).items
-    undone = {one.undone_by: one for one in log if one.undone_by is not None}
     for one in log:
-        if one.verb != "undo":
+        if one.undoes is None:
             break
-        taken_back = undone.get(one.id)
-        # An undo of an undo is a redo: it is not done again but taken back, with z.
-        if one.undone_by is None and taken_back is not None and taken_back.verb != "undo":
-            await commands.undo(str(one.id))
-            app.look_again()
-            app.say(f"done again (z undoes it): {safe(taken_back.summary)}")
+        if one.verb == "undo" and one.undone_by is None:
+            await undo(app, str(one.id))
             return
     app.say("nothing to do again: Z follows z, before anything else is changed")
 

@@ -29,6 +29,7 @@ class Entry:
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     undoable: bool = True
+    undoes: int | None = None
 
 
 def append(connection: Connection, entry: Entry) -> Command:
@@ -44,13 +45,16 @@ def append(connection: Connection, entry: Entry) -> Command:
 
 
 def mark_undone(connection: Connection, command_id: int, by: int) -> None:
-    """Command `command_id` was taken back by `by`."""
+    """Command `command_id`, and what did it again meanwhile, was taken back by `by`."""
+    again = sa.and_(_columns.undoes == command_id, _columns.verb == "redo", _columns.undone_by.is_(None))
     connection.execute(sa.update(tables.commands).where(_columns.id == command_id).values(undone_by=by))
+    connection.execute(sa.update(tables.commands).where(again).values(undone_by=by))
 
 
-def stands_again(connection: Connection, undo_id: int) -> None:
-    """What `undo_id` took back is in force again."""
+def mark_redone(connection: Connection, undo_id: int, by: int) -> None:
+    """What `undo_id` took back is in force again, through `by`."""
     connection.execute(sa.update(tables.commands).where(_columns.undone_by == undo_id).values(undone_by=None))
+    connection.execute(sa.update(tables.commands).where(_columns.id == undo_id).values(undone_by=by))
 
 
 def get(connection: Connection, command_id: int) -> Command | None:
@@ -68,15 +72,16 @@ def newest(connection: Connection, limit: int) -> list[Command]:
 def newest_undoable(connection: Connection) -> Command | None:
     """The newest command that can be taken back and was not; an undo is taken back by its number alone."""
     wanted = sa.select(tables.commands).where(
-        _columns.undoable == 1, _columns.undone_by.is_(None), _columns.verb != "undo"
+        _columns.undoable == 1, _columns.undone_by.is_(None), _columns.verb.not_in(("undo", "redo"))
     )
     row = connection.execute(wanted.order_by(_columns.id.desc()).limit(1)).one_or_none()
     return _read(row) if row is not None else None
 
 
 def newest_of(connection: Connection, noun: str, key: str) -> Command | None:
-    """The newest command about an object."""
-    wanted = sa.select(tables.commands).where(_columns.noun == noun, _columns.key == key)
+    """The newest command about an object, that which gave it another key among them."""
+    about = sa.or_(_columns.key == key, _columns.before["address"].as_string() == key)
+    wanted = sa.select(tables.commands).where(_columns.noun == noun, about)
     row = connection.execute(wanted.order_by(_columns.id.desc()).limit(1)).one_or_none()
     return _read(row) if row is not None else None
 
@@ -95,7 +100,7 @@ def first_altered(connection: Connection) -> int | None:
     return None
 
 
-_SEALED = ("time", "actor", "verb", "noun", "key", "summary", "before", "after", "undoable")
+_SEALED = ("time", "actor", "verb", "noun", "key", "summary", "before", "after", "undoable", "undoes")
 
 
 def _values(entry: Entry) -> dict[str, Any]:
@@ -105,7 +110,9 @@ def _values(entry: Entry) -> dict[str, Any]:
 
 
 def _digest(previous: str, values: dict[str, Any]) -> str:
-    text = json.dumps([previous, values], sort_keys=True, ensure_ascii=True)
+    # Left out where there is none, so that entries from before there was such a column keep their digest.
+    told = {name: value for name, value in values.items() if name != "undoes" or value is not None}
+    text = json.dumps([previous, told], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -224,15 +224,16 @@ class Directory:
                     self._machine_macs.pop(mac, None)
             if after is None:
                 self._machines.pop(before.id, None)
-        elif after is not None:
-            if isinstance(before, Reservation) and isinstance(after, Reservation) and before.mac != after.mac:
-                self._reserved_macs.pop(before.mac, None)
         elif isinstance(before, Subnet):
-            self._subnets.pop(before.name, None)
-            self._sort()
+            if after is None:
+                self._subnets.pop(before.name, None)
+                self._sort()
         else:
-            self._reservations.pop(before.address, None)
-            self._reserved_macs.pop(before.mac, None)
+            kept = after if isinstance(after, Reservation) else None
+            if kept is None or kept.address != before.address:
+                self._reservations.pop(before.address, None)
+            if kept is None or kept.mac != before.mac:
+                self._reserved_macs.pop(before.mac, None)
 
     def _sort(self) -> None:
         self._subnets_sorted = tuple(sorted(self._subnets.values(), key=lambda each: each.cidr))

@@ -116,6 +116,7 @@ commands = Table(
     Column("before", JSON(none_as_null=True)),
     Column("after", JSON(none_as_null=True)),
     Column("undone_by", _RowId),
+    Column("undoes", _RowId),
     Column("undoable", Integer, nullable=False),
     # Each entry's digest covers the one before it, so that an entry altered or taken out later shows.
     Column("digest", String, nullable=False),

@@ -111,8 +111,10 @@ def test_update_set_delete_exists(bootcart: Running) -> None:
     assert bootcart("subnets", "update", "rack7", "--router", "", "--dns", "", "--lease-time", "60").code == 0
     assert bootcart("machines", "set", "node-03", "description", "spare").out == "machine node-03 updated\n"
     assert bootcart("machines", "set", "node-03", "held", "true").code == 0
-    assert bootcart("reservations", "delete", "10.7.0.50", "10.7.0.107").lines == [
-        "reservation 10.7.0.50 deleted",
+    moved = bootcart("reservations", "update", "10.7.0.50", "--address", "10.7.0.51")
+    assert (moved.code, moved.out) == (0, "reservation 10.7.0.51 updated\n")
+    assert bootcart("reservations", "delete", "10.7.0.51", "10.7.0.107").lines == [
+        "reservation 10.7.0.51 deleted",
         "reservation 10.7.0.107 deleted",
     ]
 

@@ -232,6 +232,27 @@ async def test_undo_of_each_kind_of_command(client: Client) -> None:
         await client.commands.undo()
 
 
+async def test_a_reservation_moves_to_another_address_and_back(client: Client) -> None:
+    await client.subnets.create(RACK)
+    made = await client.reservations.create({"address": "10.7.0.50", "mac": "52:54:00:00:00:50"})
+    await client.reservations.create({"address": "10.7.0.51", "mac": "52:54:00:00:00:51"})
+    with pytest.raises(ConflictError) as caught:
+        await client.reservations.update("10.7.0.50", {"address": "10.7.0.51"})
+    assert caught.value.field == "address"
+
+    moved = await client.reservations.update("10.7.0.50", {"address": "10.7.0.60"})
+
+    assert moved == await client.reservations.show("10.7.0.60")
+    assert (moved.mac, (await client.reservations.list()).total) == (made.mac, 2)
+    with pytest.raises(NotFoundError):
+        await client.reservations.show("10.7.0.50")
+    undone = await client.commands.undo()
+    assert await client.reservations.show("10.7.0.50") == made
+    redone = await client.commands.undo(str(undone.id))
+    assert (undone.verb, redone.verb, redone.undoes) == ("undo", "redo", undone.undoes)
+    assert await client.reservations.show("10.7.0.60") == moved
+
+
 async def test_undo_by_number_and_only_once(client: Client) -> None:
     await client.machines.create(NODE)
     await client.machines.assign("node-07", "local")

@@ -334,7 +334,7 @@ class FakeCommands(FakeReadable[Command]):
         if key:
             command = self.resolve(key)
         else:
-            open_ones = [c for c in self.items.values() if c.undoable and c.undone_by is None and c.verb != "undo"]
+            open_ones = [c for c in self.items.values() if c.undoable and c.undone_by is None and c.undoes is None]
             if not open_ones:
                 raise NotFoundError("there is no command to take back", hint="see: bootcart commands list")
             command = open_ones[-1]
@@ -345,11 +345,17 @@ class FakeCommands(FakeReadable[Command]):
         now = collection.items.pop(after, None) if command.after is not None else None
         if before is not None:
             collection.items[collection.key(before)] = before
-        done = self.engine.log("undo", command.noun, command.key, now, before, summary=f"undid: {command.summary}")
-        self.items[str(command.id)] = command.model_copy(update={"undone_by": done.id})
-        # What an undone undo took back stands again.
-        for other in [one for one in self.items.values() if one.undone_by == command.id]:
-            self.items[str(other.id)] = other.model_copy(update={"undone_by": None})
+        about = self.items[str(command.undoes)] if command.undoes is not None else command
+        verb = "redo" if command.verb == "undo" else "undo"
+        said = f"{verb} of {about.id} ({about.summary})"
+        done = self.engine.log(verb, command.noun, command.key, now, before, summary=said)
+        done = self.items[str(done.id)] = done.model_copy(update={"undoes": about.id})
+        for other in list(self.items.values()):
+            if other.undone_by == command.id:
+                # What an undone undo took back stands again.
+                self.items[str(other.id)] = other.model_copy(update={"undone_by": None})
+            elif other.id in (command.id, about.id) and (verb == "undo" or other.id == command.id):
+                self.items[str(other.id)] = other.model_copy(update={"undone_by": done.id})
         return done
 
 
@@ -502,7 +508,8 @@ class FakeClient:
         collection: FakeReadable[Any] = getattr(self, noun)
         self.keys[command.id] = (before, collection.key(after) if after else key)
         self.commands.items[str(command.id)] = command
-        kind = {"create": "audit.create", "delete": "audit.delete", "undo": "audit.undo"}.get(verb, "audit.update")
+        kinds = {"create": "audit.create", "delete": "audit.delete", "undo": "audit.undo", "redo": "audit.undo"}
+        kind = kinds.get(verb, "audit.update")
         self.push(
             EventDraft(
                 time=self.now,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sqlite3
 import stat
@@ -15,7 +17,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from app.errors import BootcartError, ConflictError, InvalidError
-from app.store import schema, sqlitefile
+from app.store import command_rows, schema, sqlitefile
 from app.store.database import Database
 from app.store.place import DirectoryLock
 from app.store.store import open_store
@@ -271,12 +273,42 @@ def test_the_schema_is_what_the_tables_say(data_dir: Path) -> None:
     assert differences == []
 
 
+def test_a_command_log_of_the_first_schema_is_read_and_still_sound(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "REVISIONS", ("0001",))
+        earlier.setattr(schema, "HEAD", "0001")
+        Database.open(data_dir).close()
+    names = ("time", "actor", "verb", "noun", "key", "summary", "before", "after", "undoable")
+    values = (1.0, "op", "update", "prefs", "x", "set x", {"name": "x"}, None, 1)
+    digest = hashlib.sha256(
+        json.dumps(["", dict(zip(names, values, strict=True))], sort_keys=True).encode()
+    ).hexdigest()
+    with sqlite3.connect(data_dir / "bootcart.db") as connection:
+        row = [json.dumps(value) if isinstance(value, dict) else value for value in values]
+        columns = ", ".join(f'"{name}"' for name in (*names, "digest"))
+        connection.execute(f"INSERT INTO commands ({columns}) VALUES ({', '.join('?' * 10)})", (*row, digest))  # noqa: S608 - names of ours
+    connection.close()
+
+    database = Database.open(data_dir)
+    with database.read() as opened:
+        command = command_rows.get(opened, 1)
+        altered = command_rows.first_altered(opened)
+    database.close()
+
+    assert command is not None
+    assert (command.summary, command.undoes, altered) == ("set x", None, None)
+    sqlitefile.check(data_dir / "bootcart-before-upgrade-from-0001.db")
+
+
 def test_an_upgrade_that_fails_leaves_the_schema_it_had_and_a_backup(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _made(data_dir)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
+    before = schema.HEAD
+    monkeypatch.setattr(schema, "HEAD", "9999")
 
     def half(connection: sa.Connection) -> None:
         connection.execute(sa.text("CREATE TABLE half (name TEXT)"))
@@ -292,7 +324,7 @@ def test_an_upgrade_that_fails_leaves_the_schema_it_had_and_a_backup(
 
     assert "leases" in names
     assert "half" not in names
-    backup = data_dir / "bootcart-before-upgrade-from-0001.db"
+    backup = data_dir / f"bootcart-before-upgrade-from-{before}.db"
     sqlitefile.check(backup)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
 

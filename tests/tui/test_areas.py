@@ -103,9 +103,13 @@ async def test_a_reservation_is_made_changed_and_taken_away(rack: Rack) -> None:
         assert (made.mac, made.hostname, made.never_boot) == ("52:54:00:00:09:07", "web7", False)
         await desk.cursor_to("10.7.0.7")
         await desk.press("enter")
-        await desk.save(never_boot="yes")
-        assert (await kept.show("10.7.0.7")).never_boot
+        await desk.save(never_boot="yes", address="10.7.0.8")
+        assert (await kept.show("10.7.0.8")).never_boot
+        await desk.absent(lambda: kept.show("10.7.0.7"))
         await desk.see("never")
+        await desk.press("z")
+        await desk.absent(lambda: kept.show("10.7.0.8"))
+        await desk.cursor_to("10.7.0.7")
         await desk.press("d")
         await desk.answer("Delete?", "y")
         await desk.absent(lambda: kept.show("10.7.0.7"))

@@ -169,7 +169,7 @@ def test_a_day_at_a_serial_console(day: tuple[Day, Rack], tmp_path: Path) -> Non
     pane.press("z")
     me.comes(lambda: me.absent("reservations", address), "the reservation is taken back")
     pane.press("@")
-    me.look("commands", " commands > ", "undone by", "undone (Z does it again): took back")
+    me.look("commands", " commands > ", "undone by", "undone (Z does it again): undo of")
 
     # The log: only DHCP, held still while more comes.
     pane.press("6")

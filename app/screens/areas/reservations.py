@@ -105,9 +105,8 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
         Field(
             "address",
             "Address",
-            "another address is another reservation" if old else "in a subnet, any address of it",
+            "in a subnet, any address of it",
             str(old.address) if old else "",
-            fixed=old is not None,
         ),
         Field("mac", "MAC address", "like 52:54:00:00:00:07", old.mac if old else ""),
         Field("hostname", "Host name", "told to the machine; may be empty", old.hostname if old else ""),

@@ -18,7 +18,8 @@ from app.store.directory import Directory
 from app.store.documents import to_body
 
 _KINDS: dict[str, type[Model]] = {"machines": Machine, "subnets": Subnet, "reservations": Reservation}
-_KEYS = {"machines": "id", "subnets": "name", "reservations": "address"}
+# A reservation's address can be changed: nothing else names it.
+_KEYS = {"machines": "id", "subnets": "name"}
 
 
 def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) -> Model:
@@ -51,7 +52,7 @@ def changed(noun: str, current: Model, changes: Mapping[str, Any]) -> Model:
         raise InvalidError(f"{noun} cannot be changed", hint=hint)
     body = to_body(current)
     wanted = machines.writable(changes, body) if isinstance(current, Machine) else dict(changes)
-    key = _KEYS[noun]
+    key = _KEYS.get(noun, "")
     if key in wanted and str(wanted[key]) != key_of(current):
         raise InvalidError(
             f"the {key} is what the object is known by and cannot be changed",

@@ -28,6 +28,16 @@ from app.store.events import EventLog
 
 LISTED = 1000
 
+# The kind of the audit event a verb makes; all others are actions.
+_TOLD = {
+    "create": "create",
+    "delete": "delete",
+    "forget": "delete",
+    "redo": "undo",
+    "undo": "undo",
+    "update": "update",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -189,12 +199,14 @@ class CommandLayer:
             now = undoing.current(command, self._directory)
             with self._database.read() as connection:
                 target = undoing.target(command, now, connection)
+                about = undoing.origin(command, connection)
             if isinstance(now, Subnet) and target is None:
                 subnets.check_delete(now, self._directory)
             if target is not None:
                 self._check(target, now)
-            said = f"took back {command.id}: {command.summary}"
-            return self._commit(actor, "undo", command.noun, now, target, said, undoes=command)
+            verb = "redo" if command.verb == "undo" else "undo"
+            said = f"{verb} of {about.id} ({about.summary})"
+            return self._commit(actor, verb, command.noun, now, target, said, undoes=(command, about))
 
     def exclusively(self) -> AbstractContextManager[Any]:
         """While it is entered, no other thread changes anything: to read, decide and `report` as one."""
@@ -286,9 +298,12 @@ class CommandLayer:
         *,
         subject: Model | None = None,
         undoable: bool = True,
-        undoes: Command | None = None,
+        undoes: tuple[Command, Command] | None = None,
     ) -> Command:
-        """One transaction: the object and its log entry; then the directory, the event, the listeners."""
+        """One transaction: the object and its log entry; then the directory, the event, the listeners.
+
+        `undoes`: the command that is taken back, and the one that this is about in the end.
+        """
         about = after or before or subject
         key = objects.key_of(about) if about is not None else ""
         entry = command_rows.Entry(
@@ -301,6 +316,7 @@ class CommandLayer:
             before=to_body(earlier) if (earlier := before or subject) is not None else None,
             after=to_body(after) if after else None,
             undoable=undoable and subject is None and not actor.startswith("engine"),
+            undoes=undoes[1].id if undoes is not None else None,
         )
 
         def work(connection: Connection) -> Command:
@@ -308,7 +324,7 @@ class CommandLayer:
                 objects.store(connection, before, after)
             command = command_rows.append(connection, entry)
             if undoes is not None:
-                undoing.mark(connection, undoes, command)
+                undoing.mark(connection, undoes[0], command)
             return command
 
         def then(_: Command) -> None:
@@ -316,8 +332,7 @@ class CommandLayer:
                 objects.show(self._directory, before, after)
 
         command = self._database.write(work, then)
-        told = {"create": "create", "delete": "delete", "forget": "delete", "undo": "undo", "update": "update"}
-        self._audit(told.get(verb, "action"), noun, actor, summary, before, after or subject, verb, undoes)
+        self._audit(_TOLD.get(verb, "action"), noun, actor, summary, before, after or subject, verb, entry.undoes)
         self._call(Change(noun, key, before, after))
         return command
 
@@ -330,7 +345,7 @@ class CommandLayer:
         before: Model | None,
         after: Model | None,
         action: str = "",
-        undoes: Command | None = None,
+        undoes: int | None = None,
     ) -> None:
         about = after or before
         facts: dict[str, Any] = {"noun": noun, "key": objects.key_of(about) if about is not None else ""}
@@ -339,7 +354,7 @@ class CommandLayer:
         if kind == "update":
             facts["changes"] = words.changed_fields(before, after)
         if undoes is not None:
-            facts["command"] = undoes.id
+            facts["command"] = undoes
         machine = about if isinstance(about, Machine) else None
         self._tell(f"audit.{kind}", f"{actor}: {summary}", actor, machine, **facts)
 

@@ -87,10 +87,18 @@ def target(command: Command, now: Model | None, connection: Connection) -> Model
     return before
 
 
+def origin(command: Command, connection: Connection) -> Command:
+    """The command that an undo or a redo is about; any other is about itself."""
+    found = command_rows.get(connection, command.undoes) if command.undoes is not None else None
+    return found or command
+
+
 def mark(connection: Connection, undone: Command, by: Command) -> None:
     """Note in the log that `undone` was taken back; if it was itself an undo, what it took back stands again."""
-    command_rows.mark_undone(connection, undone.id, by.id)
-    command_rows.stands_again(connection, undone.id)
+    if by.verb == "redo":
+        command_rows.mark_redone(connection, undone.id, by.id)
+    else:
+        command_rows.mark_undone(connection, by.undoes or undone.id, by.id)
 
 
 def _machine(
@@ -122,6 +130,8 @@ def _machine(
 
 def _changed(command: Command, how: str, connection: Connection) -> ConflictError:
     newest = command_rows.newest_of(connection, command.noun, command.key)
+    if newest is not None and newest.after is not None and newest.key != command.key:
+        how = f"has become {newest.key}"
     by = f", by command {newest.id} ({newest.summary})" if newest is not None and newest.id != command.id else ""
     hint = f"take back {newest.id} first" if by and newest is not None else "change it by hand"
     return ConflictError(f"{command.noun.removesuffix('s')} {command.key} {how}{by}", hint=hint)

@@ -33,6 +33,7 @@ def _state(layer: CommandLayer) -> list[Any]:
         lambda layer: layer.update("op", "subnets", "rack7", {"lease_time": 60}),
         lambda layer: layer.create("op", "reservations", {"address": "10.7.0.51", "mac": mac(2)}),
         lambda layer: layer.update("op", "reservations", "10.7.0.50", {"mac": mac(3), "never_boot": True}),
+        lambda layer: layer.update("op", "reservations", "10.7.0.50", {"address": "10.7.0.61", "hostname": "moved"}),
         lambda layer: layer.delete("op", "reservations", "10.7.0.50"),
         lambda layer: layer.create("op", "machines", {"name": "another", "macs": [mac(9)]}),
         lambda layer: layer.update("op", "machines", "node", {"name": "n2", "macs": [mac(7), mac(8)], "held": True}),
@@ -57,12 +58,13 @@ def test_there_and_back_and_there_again(
 
     undo = layer.undo("other")
     assert _state(layer) == before
-    assert (undo.verb, undo.actor, undo.noun, undo.key) == ("undo", "other", done.noun, done.key)
-    assert undo.summary == f"took back {done.id}: {done.summary}"
+    assert (undo.verb, undo.undoes, undo.actor, undo.noun) == ("undo", done.id, "other", done.noun)
+    assert undo.summary == f"undo of {done.id} ({done.summary})"
     with pytest.raises(ConflictError, match=f"already taken back by {undo.id}"):
         layer.undo("op", done.id)
 
     again = layer.undo("op", undo.id)
+    assert (again.verb, again.summary) == ("redo", f"redo of {done.id} ({done.summary})")
     assert _state(layer) == after
     # What was undone stands again, and can be taken back again.
     assert layer.undo("op", again.id).id == layer.commands()[-1].id
@@ -73,13 +75,47 @@ def test_without_a_number_the_newest_goes_first(layer: CommandLayer) -> None:
     for number in range(3):
         layer.create("op", "reservations", {"address": f"10.7.0.{number}", "mac": mac(number)})
 
-    taken = [layer.undo("op").summary.split(":")[0] for _ in range(3)]
-
-    assert taken == ["took back 3", "took back 2", "took back 1"]
+    assert [layer.undo("op").undoes for _ in range(3)] == [3, 2, 1]
     with pytest.raises(NotFoundError, match="no command to take back"):
         layer.undo("op")
     with pytest.raises(NotFoundError, match="no command 77"):
         layer.undo("op", 77)
+
+
+def test_undo_and_redo_name_the_command_they_are_about_however_often(layer: CommandLayer) -> None:
+    layer.create("op", "subnets", RACK)
+    done = layer.commands()[-1]
+    undo = layer.undo("op")
+
+    for by_number in (True, True, False, True, False):
+        redo = layer.undo("op", undo.id)
+        assert redo.summary == f"redo of {done.id} ({done.summary})"
+        assert _undone_by(layer, done.id, redo.id) == [None, None]
+        # The number of the redo, or none for the newest that can be taken back: it is the same.
+        undo = layer.undo("op", redo.id if by_number else None)
+        assert undo.summary == f"undo of {done.id} ({done.summary})"
+        assert _undone_by(layer, done.id, redo.id) == [undo.id, undo.id]
+    with pytest.raises(NotFoundError, match="no command to take back"):
+        layer.undo("op")
+
+
+def _undone_by(layer: CommandLayer, *numbers: int) -> list[int | None]:
+    log = {each.id: each.undone_by for each in layer.commands()}
+    return [log[number] for number in numbers]
+
+
+def test_a_reservation_that_moved_is_found_where_it_went(layer: CommandLayer) -> None:
+    layer.create("op", "reservations", KEPT)
+    layer.update("op", "reservations", "10.7.0.50", {"address": "10.7.0.51"})
+    with pytest.raises(ConflictError, match=r"reservation 10\.7\.0\.50 has become 10\.7\.0\.51, by command 2 "):
+        layer.undo("op", 1)
+    layer.update("op", "reservations", "10.7.0.51", {"hostname": "a"})
+    with pytest.raises(ConflictError, match="was changed since, by command 3 "):
+        layer.undo("op", 2)
+
+    for _ in range(3):
+        layer.undo("op")
+    assert layer.listing("reservations") == []
 
 
 def test_what_changed_since_is_not_overwritten(layer: CommandLayer) -> None:
