@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -120,6 +120,20 @@ def _download(
 def _extract(deb: Path, package: PackageFiles, work: Path) -> dict[str, dict[str, Any]]:
     """The wanted files out of a package, in `work` under their own names; size, SHA-256 and source of each."""
     names = {path: name for name, path in package.files.items()}
+    try:
+        found = _unpacked(deb, names, work)
+    except (tarfile.TarError, EOFError) as error:
+        what = f"{package.package} ({deb.name}) does not unpack: {error}"
+        raise BootcartError(what, hint="try again; another --mirror may have a whole one") from error
+    absent = [path for path, name in names.items() if name not in found]
+    if absent:
+        what = f"{package.package} ({deb.name}) does not contain {', '.join(absent)}"
+        raise BootcartError(what, hint="mend the paths in its bootenv.yaml")
+    return found
+
+
+def _unpacked(deb: Path, names: Mapping[str, str], work: Path) -> dict[str, dict[str, Any]]:
+    """The files of `names` (path in the package to name), as far as they are there. Raises tarfile.TarError."""
     found: dict[str, dict[str, Any]] = {}
     with (
         subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as process,
@@ -138,10 +152,8 @@ def _extract(deb: Path, package: PackageFiles, work: Path) -> dict[str, dict[str
                     target.write(piece)
             (work / names[path]).chmod(0o644)
             found[names[path]] = {"source": path, "size": member.size, "sha256": digest.hexdigest()}
-    absent = [path for path, name in names.items() if name not in found]
-    if process.returncode or absent:
-        what = f"does not contain {', '.join(absent)}" if absent else "does not unpack"
-        raise BootcartError(f"{package.package} ({deb.name}) {what}", hint="mend the paths in its bootenv.yaml")
+    if process.returncode:
+        raise tarfile.ReadError(f"dpkg-deb ended with exit code {process.returncode}")
     return found
 
 

@@ -81,6 +81,8 @@ def read(folder: Path) -> Loaded:
     faults: list[str] = []
     if bootenv.name != folder.name:
         faults.append(f"{DEFINITION}: name is {bootenv.name}, the folder's is {folder.name}; make them the same")
+    if bootenv.installs and not bootenv.destructive:
+        faults.append(f"{DEFINITION}: an installer writes to disks: say destructive: true")
     for arch, files in bootenv.architectures.items():
         faults += _unbrought(bootenv.name, arch, files)
     templates = _templates(folder, bootenv, faults)

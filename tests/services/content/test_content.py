@@ -78,6 +78,7 @@ BROKEN = [
     ("template outside", GOOD.replace("source: boot.ipxe.j2", "source: ../../x"), "is outside its folder"),
     ("no boot template", GOOD.replace("name: boot,", "name: other,"), "no template named boot"),
     ("bad arguments", GOOD.replace("{{ mac }}", "{{ mac"), "arguments: "),
+    ("harmless installer", GOOD + "    installs: true\n", "an installer writes to disks: say destructive"),
     ("no architecture", GOOD.replace("amd64: {kernel: r/vmlinuz, initrds: [r/initrd.img]}", "{}"), "no architecture"),
 ]
 

@@ -48,10 +48,13 @@ class Mirror:
             dest = pathlib.Path(sys.argv[sys.argv.index("--dest") + 1]) / "rescue-boot.deb"
             subprocess.run(["dpkg-deb", "-b", "-Znone", {str(self.tree)!r}, str(dest)], check=True, capture_output=True)
             version = subprocess.check_output(["dpkg-deb", "-f", str(dest), "Version"], text=True).strip()
+            if pathlib.Path({str(folder / "damaged")!r}).exists():
+                dest.write_bytes(b"half a package")
             print("rescue-boot", version, "all", hashlib.sha256(dest.read_bytes()).hexdigest(), dest, sep=chr(9))
             """)
         )
         self.down = folder / "down"
+        self.damaged = folder / "damaged"
 
     def put(self, name: str, content: bytes) -> None:
         (self.tree / "usr/lib/rescue" / name).write_bytes(content)
@@ -113,6 +116,13 @@ def test_a_failed_download_leaves_what_is_there(mirror: Mirror, artefacts: Path)
     with pytest.raises(UnavailableError, match="rescue-boot could not be fetched"):
         packages.fetch(artefacts, ONE, print)
     assert packages.complete(artefacts, ONE)
+
+
+def test_a_package_that_does_not_unpack_is_told_in_words(mirror: Mirror, artefacts: Path) -> None:
+    mirror.damaged.touch()
+    with pytest.raises(BootcartError, match=r"rescue-boot .* does not unpack"):
+        packages.fetch(artefacts, ONE, print)
+    assert list((artefacts / FOLDER).iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["usr/lib/rescue/gone", "usr/lib/rescue/link"])
