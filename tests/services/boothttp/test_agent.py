@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from app.model.machine import Access
+from app.netboot import login
 from app.netboot.login import password, sha512_crypt
 from app.netboot.token import Claims, TokenKind, mint, read
 from app.services.boothttp import agent
@@ -143,6 +145,23 @@ async def test_a_machine_is_told_who_may_log_in(listener: Listener) -> None:
     assert told["password_hash"] == sha512_crypt(secret, told["password_hash"].split("$")[2])
     assert told["ssh_keys"] == f"{KEY_LINE} op@desk\n{KEY_LINE} again\n"
     assert secret not in repr(listener.world.events)
+
+
+async def test_hashing_a_password_keeps_no_transfer_waiting(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed_in: list[threading.Thread] = []
+
+    def password_hash(*_: object) -> str:
+        hashed_in.append(threading.current_thread())
+        return "$6$salt$hash"
+
+    monkeypatch.setattr(login, "password_hash", password_hash)
+    listener.world.view.machines[MAC] = WEB1.model_copy(update={"access": Access(issued=1400.5)})
+    assert (await listener.ask("GET", f"{AT}/access", headers=HEADERS))[0] == 200
+    # The listener runs in the loop of this test.
+    assert hashed_in != [threading.current_thread()]
+    assert len(hashed_in) == 1
 
 
 @pytest.mark.parametrize("token", [None, "unknown"])
