@@ -44,7 +44,9 @@ ITEMS: tuple[Item, ...] = (
     Item("T37", "PXE ROMs", "SHOULD", "a leading slash names the same file"),
     Item("T38", "Windows loaders", "SHOULD", "backslashes name the same file"),
     Item("T39", "EDK2", "MUST", "a request as UEFI firmware makes it completes"),
-    Item("T40", "iPXE, Intel ROMs", "MUST", "a request as iPXE makes it completes; so does a size probe, then the file"),
+    Item(
+        "T40", "iPXE, Intel ROMs", "MUST", "a request as iPXE makes it completes; so does a size probe, then the file"
+    ),
     Item("T41", "RFC 1122 3.3.4.2", "MUST", "a host with several addresses answers from the one that was asked"),
     Item("T42", "load", "MUST", "sixty readers at once are all served"),
     Item("T43", "resources", "MUST", "readers that vanish delay nobody and are forgotten within 30 s"),

@@ -166,7 +166,7 @@ RULES = (
     Rule(
         "D12",
         "large blocks are lost on the way",
-        "give it an MTU of 1500 end to end, or boot it by HTTP",
+        "wait: it gets smaller blocks by itself; mend the MTU, or boot by HTTP",
         f"{STALLS} transfers that end at the same byte",
         _stalls,
         "events",

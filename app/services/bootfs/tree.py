@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import uuid
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from app.clock import Clock
@@ -33,6 +33,7 @@ from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
 from app.netboot.view import NetworkView
 from app.netboot.words import plain
 from app.services.bootfs.neighbours import arp as kernel_arp
+from app.services.bootfs.neighbours import ndisc as kernel_ndisc
 from app.services.bootfs.roots import Files
 from app.services.bootfs.scripts import (
     BOOT,
@@ -78,6 +79,7 @@ class BootFs:
         http_port: int,
         address: IPv4Address | None = None,
         arp: Callable[[], dict[IPv4Address, str]] = kernel_arp,
+        ndisc: Callable[[], dict[IPv6Address, str]] = kernel_ndisc,
         learn: Callable[[str, IPv4Address], None] | None = None,
     ) -> None:
         """`address`: fixed address for URLs; none: the one each machine reached. `learn` is told (MAC, address) pairs
@@ -93,6 +95,7 @@ class BootFs:
         self._http_port = http_port
         self._address = address
         self._arp = arp
+        self._ndisc = ndisc
         self._learn = learn
 
     def resolve(self, request: FileRequest) -> Answer:
@@ -105,10 +108,18 @@ class BootFs:
         secret = secret_path(request.path)
         if secret is not None:
             return self._answer(request, *secret)
-        file = self._files.find(request.path)
-        if file is None:
-            return None
-        return Served(request.path, role_of(request.path, self._content.bootenvs()), file=file)
+        return self._file(request.path)
+
+    def shared(self, path: str) -> Answer:
+        """What anybody is given for a normalised path. For readers over IPv6, who have no lease, token or URL here."""
+        secret = secret_path(path)
+        if secret is not None or script_mac(path) is not None:
+            return Refusal(f"{secret[0]}/{secret[2]}" if secret else path, "what is made for one machine takes IPv4")
+        return None if path == AUTOEXEC else self._file(path)
+
+    def _file(self, path: str) -> Served | None:
+        file = self._files.find(path)
+        return None if file is None else Served(path, role_of(path, self._content.bootenvs()), file=file)
 
     def like(self, path: str) -> tuple[str, ...]:
         """Paths that are there and look like this one, the closest first. Reads the disk."""
@@ -130,8 +141,10 @@ class BootFs:
         """The value of a preference."""
         return self._view.preference(name)
 
-    def mac_of(self, address: IPv4Address) -> str:
-        """The MAC address behind an address: by its lease, else by the ARP table; empty when neither knows."""
+    def mac_of(self, address: IPv4Address | IPv6Address) -> str:
+        """The MAC address behind an address: by its lease, else by the neighbours' table; empty when neither knows."""
+        if isinstance(address, IPv6Address):
+            return self._ndisc().get(address, "")
         lease = self._view.lease_at(address)
         return lease.mac if lease is not None else self._arp().get(address, "")
 

@@ -9,18 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 
 from app.clock import Clock
+from app.errors import BootcartError
 from app.model.event import EventDraft, Level
+from app.netboot.blocks import Blocks
 from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
-from app.netboot.timeline import transfer_words
 from app.netboot.wire import tftp
 from app.netboot.words import plain
-from app.services.tftp.sockets import blksize_max, listen, receive, sending
+from app.services.tftp.sockets import Address, Arrived, blksize_max, has_ipv6, listen, receive, sending
 from app.services.tftp.source import Source, SourceCache
-from app.services.tftp.transfer import Address, End, Report, Transfer
+from app.services.tftp.telling import told_of
+from app.services.tftp.transfer import End, Report, Transfer
 
 PER_SOURCE = 128
 """Transfers one address may have; the one that was silent for longest gives way to a new one."""
@@ -39,7 +41,11 @@ class Tree(Protocol):
 
     def resolve(self, request: FileRequest) -> Answer: ...
 
-    def mac_of(self, address: IPv4Address) -> str: ...
+    def shared(self, path: str) -> Answer:
+        """What is given to anybody, whoever asks."""
+        ...
+
+    def mac_of(self, address: IPv4Address | IPv6Address) -> str: ...
 
     def like(self, path: str) -> tuple[str, ...]:
         """Paths that are there and look like this one, the closest first."""
@@ -51,9 +57,12 @@ class Tree(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Asked:
     request: tftp.Request
-    peer: Address
-    local: str
+    arrived: Arrived
     path: str
+
+    @property
+    def peer(self) -> Address:
+        return self.arrived.peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +95,14 @@ class TftpService:
         clock: Clock,
         *,
         address: str = "0.0.0.0",  # noqa: S104 - machines reach it by whichever network they are on
+        address6: str = "::",
         port: int = 69,
         interfaces: Collection[str] = (),
     ) -> None:
-        """`interfaces`: answer what arrives on these alone; empty: on all. `port` 0 takes a free one (tests)."""
+        """`interfaces`: answer what arrives on these alone; empty: on all. `port` 0 takes a free one (tests).
+
+        `address6` empty: IPv4 alone, as on a host without IPv6.
+        """
         self.port = port
         self.listening: tuple[str, ...] = ()
         self.counters: dict[str, int] = dict.fromkeys(
@@ -99,36 +112,46 @@ class TftpService:
         self._tree = tree
         self._emit = emit
         self._clock = clock
-        self._address = address
+        self._addresses = (address, address6)
         self._interfaces = frozenset(interfaces)
         self._cache = SourceCache()
         self._running: dict[Address, _Running] = {}
         self._per_source: Counter[str] = Counter()
         self._waiting: set[Address] = set()
+        self._blocks = Blocks()
         self._most = TRANSFERS_MAX
         self._told = (0, 0)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sock: socket.socket | None = None
+        self._socks: list[socket.socket] = []
         self._pool: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
-        sock = listen(self._address, self.port)
-        self.port = sock.getsockname()[1]
+        address, address6 = self._addresses
+        socks = [listen(address, self.port)]
+        self.port = socks[0].getsockname()[1]
+        if address6 and has_ipv6():
+            try:
+                socks.append(listen(address6, self.port))
+            except BootcartError:
+                socks[0].close()
+                raise
         # A transfer holds a socket and maybe a file; half of what the process may open is left to the others.
         self._most = min(TRANSFERS_MAX, max(32, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
-        self._sock, self._loop = sock, asyncio.get_running_loop()
+        self._socks, self._loop = socks, asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="tftp")
-        self._loop.add_reader(sock, self._readable, sock)
-        self.listening = (f"udp {self._address}:{self.port}",)
+        for sock in socks:
+            self._loop.add_reader(sock, self._readable, sock)
+        self.listening = tuple(_place(sock) for sock in socks)
 
     async def stop(self) -> None:
         """Close everything; running transfers end."""
-        if self._sock is None or self._loop is None:
+        if not self._socks or self._loop is None:
             return
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
-        self._sock = None
+        for sock in self._socks:
+            self._loop.remove_reader(sock)
+            sock.close()
+        self._socks = []
         for running in list(self._running.values()):
             running.transfer.drop("the TFTP service stops")
         if self._pool is not None:
@@ -138,12 +161,12 @@ class TftpService:
     def _readable(self, sock: socket.socket) -> None:
         for _ in range(REQUESTS_AT_ONCE):
             try:
-                packet, peer, local, index = receive(sock)
+                arrived = receive(sock)
             except OSError:  # nothing more, or an ICMP error about an earlier reply: neither is about a request
                 return
             # Broadcast requests stay unanswered (RFC 1123 4.2.3.5).
-            if local and self._serves(index):
-                self._packet(packet, peer, local)
+            if arrived.local and self._serves(arrived.index):
+                self._packet(arrived)
 
     def _serves(self, index: int) -> bool:
         if not self._interfaces:
@@ -153,7 +176,8 @@ class TftpService:
         except OSError:
             return False
 
-    def _packet(self, packet: bytes, peer: Address, local: str) -> None:
+    def _packet(self, arrived: Arrived) -> None:
+        packet, peer = arrived.packet, arrived.peer
         if peer[1] == 0 or self._tree.holding():
             return
         try:
@@ -162,7 +186,7 @@ class TftpService:
             self.counters["malformed"] += 1
             # Only what looks like a request is worth a word; anything else may be an echo of our own.
             if packet[:2] in (b"\0\1", b"\0\2"):
-                self._reply(peer, local, tftp.error(tftp.Code.ILLEGAL, str(error)))
+                self._reply(arrived, tftp.error(tftp.Code.ILLEGAL, str(error)))
             return
         if not isinstance(request, tftp.Request):
             self.counters["malformed"] += 1
@@ -174,10 +198,10 @@ class TftpService:
             return
         if peer in self._waiting:
             return
-        self._request(request, peer, local)
+        self._request(request, arrived)
 
-    def _request(self, request: tftp.Request, peer: Address, local: str) -> None:
-        asked = _Asked(request, peer, local, plain(request.filename))
+    def _request(self, request: tftp.Request, arrived: Arrived) -> None:
+        asked = _Asked(request, arrived, plain(request.filename))
         if request.op is tftp.Op.WRQ:
             self._refuse(asked, "files are read here, never written", tftp.Code.ACCESS)
         elif request.mode not in ("octet", "netascii"):
@@ -190,7 +214,7 @@ class TftpService:
             except BadPathError as error:
                 self._refuse(asked, str(error), tftp.Code.ACCESS)
                 return
-            self._open(_Asked(request, peer, local, path))
+            self._open(_Asked(request, arrived, path))
 
     def _open(self, asked: _Asked) -> None:
         assert self._loop is not None  # noqa: S101 - only called while started
@@ -201,10 +225,13 @@ class TftpService:
 
     def _resolve(self, asked: _Asked) -> _Opened:
         """In a worker thread: what the tree gives, opened."""
-        peer = IPv4Address(asked.peer[0])
+        peer = ip_address(asked.peer[0])
         mac = self._tree.mac_of(peer)
-        asks = FileRequest(asked.path, peer, IPv4Address(asked.local), asked.peer[1], "tftp")
-        answer = self._tree.resolve(asks)
+        if isinstance(peer, IPv4Address):
+            asks = FileRequest(asked.path, peer, IPv4Address(asked.arrived.local), asked.peer[1], "tftp")
+            answer = self._tree.resolve(asks)
+        else:
+            answer = self._tree.shared(asked.path)
         # The tree may just have learned who this is.
         mac = mac or self._tree.mac_of(peer)
         if not isinstance(answer, Served):
@@ -224,7 +251,7 @@ class TftpService:
             self._refuse(asked, f"the file cannot be made: {plain(str(fault))}", tftp.Code.UNDEFINED)
             return
         opened = ready.result()
-        if self._sock is None:  # stopped meanwhile
+        if not self._socks:  # stopped meanwhile
             if opened.source is not None:
                 opened.source.close()
         elif isinstance(opened.answer, Refusal):
@@ -233,7 +260,7 @@ class TftpService:
             self._refuse(asked, opened.answer.why, tftp.Code.NOT_FOUND, mac=opened.mac, say="file not found")
         elif opened.answer is None:
             self.counters["missing"] += 1
-            self._reply(asked.peer, asked.local, tftp.error(tftp.Code.NOT_FOUND, "file not found"))
+            self._reply(asked.arrived, tftp.error(tftp.Code.NOT_FOUND, "file not found"))
             words = f"asked for {asked.path or 'a file without a name'} by TFTP, which is not there"
             level = Level.DEBUG if hopeful(asked.path) else Level.INFO
             facts = {"file": asked.path, "asked": plain(asked.request.filename, 120), "like": opened.like}
@@ -251,14 +278,16 @@ class TftpService:
             before.transfer.drop("the machine asked for something else from the same port")
         self._make_room(asked.peer[0])
         try:
-            sock = sending(asked.local)
+            sock = sending(asked.arrived.local, asked.arrived.index)
         except OSError as error:
             source.close()
             self.counters["dropped"] += 1
             self._tell("tftp.refused", f"no socket for {served.path}: {error.strerror}", asked,
                        {"file": served.path, "why": error.strerror or ""}, mac=mac, limited=True)  # fmt: skip
             return
-        blksize = blksize_max(asked.request.options.get("blksize", ""), asked.local, asked.peer)
+        self._look_back(asked, served, mac)
+        blksize = blksize_max(asked.request.options.get("blksize", ""), asked.arrived)
+        blksize = self._blocks.limit(mac or asked.peer[0], blksize)
         terms = tftp.negotiate(
             asked.request.options, source.size, blksize_max=blksize, windowsize_max=WINDOW_MAX, timeout_max=TIMEOUT_MAX
         )
@@ -268,6 +297,23 @@ class TftpService:
         facts = {"file": served.path, "size": source.size, "blksize": terms.blksize, "role": served.role.value}
         self._tell("tftp.started", f"fetches {served.path} by TFTP", asked, {**facts, **served.facts}, mac=mac)
         transfer.start()
+
+    def _look_back(self, asked: _Asked, served: Served, mac: str) -> None:
+        """The machine asks again for what it was being sent, from another port: that tells how it went."""
+        host = asked.peer[0]
+        for peer, running in self._running.items() if self._per_source[host] else ():
+            if peer[0] == host and running.served.path == served.path:
+                self._learn(running, mac)
+
+    def _learn(self, running: _Running, mac: str) -> None:
+        """Remember smaller blocks for a machine, where those of this transfer did not arrive."""
+        most = self._blocks.learn(mac or running.asked.peer[0], running.transfer.course)
+        if not most:
+            return
+        was = running.transfer.terms.blksize
+        words = f"gets blocks of at most {most} bytes from now on: none of {was} arrived, the way to it loses them"
+        facts = {"file": running.served.path, "blksize": most, "was": was}
+        self._tell("tftp.lowered", words, running.asked, facts, mac=mac, level=Level.WARNING)
 
     def _make_room(self, source: str) -> None:
         """Give way to a newcomer: within one address's share, else among all."""
@@ -288,48 +334,25 @@ class TftpService:
         if not self._per_source[source]:
             del self._per_source[source]
         self.counters["resent"] += report.resent
-        name, seconds = running.served.path, round(self._loop.time() - transfer.started, 3)
-        facts: dict[str, Any] = {"file": name, "bytes": report.bytes, "role": running.served.role.value}
-        facts |= running.served.facts
+        self._learn(running, running.mac)
         if report.end is End.SENT:
-            self.counters["sent"] += 1
             self.counters["bytes"] += report.bytes
-            terms = transfer.terms
-            words = f"{transfer_words(name, report.bytes, seconds)} by TFTP, blocks of {terms.blksize}"
-            words += f" in windows of {terms.windowsize}" if terms.windowsize > 1 else ""
-            words += f", {report.resent} retransmissions" if report.resent else ""
-            facts |= {"seconds": seconds, "blksize": terms.blksize, "windowsize": terms.windowsize}
-            facts |= {"resent": report.resent}
-            self._tell("tftp.sent", words, running.asked, facts, mac=running.mac)
-        elif report.end is End.ABORTED:
-            text = plain(report.text, 80)
-            facts |= {"code": report.code, "text": text, "probe": report.probe}
-            if report.probe:
-                self.counters["probes"] += 1
-                words = f"asked only how large {name} is and will ask again (normal for firmware)"
-            else:
-                self.counters["aborted"] += 1
-                words = f"gave up {name} after {report.bytes} bytes: error {report.code} {text}".rstrip()
-            level = Level.DEBUG if report.probe else Level.WARNING
-            self._tell("tftp.aborted", words, running.asked, facts, mac=running.mac, level=level)
-        else:
-            self.counters["failed" if report.end is End.FAILED else "dropped"] += 1
-            words = f"{name} was not transferred: {report.why} after {report.bytes} of {transfer.source.size} bytes"
-            facts |= {"why": report.why, "size": transfer.source.size, "blksize": transfer.terms.blksize}
-            self._tell("tftp.failed", words, running.asked, facts, mac=running.mac, level=Level.WARNING)
+        told = told_of(running.served, transfer, report, round(self._loop.time() - transfer.started, 3))
+        self.counters[told.counter] += 1
+        self._tell(told.kind, told.words, running.asked, told.facts, mac=running.mac, level=told.level)
 
     def _refuse(self, asked: _Asked, why: str, code: tftp.Code, *, mac: str = "", say: str = "") -> None:
         self.counters["refused"] += 1
-        self._reply(asked.peer, asked.local, tftp.error(code, say or why))
+        self._reply(asked.arrived, tftp.error(code, say or why))
         words = f"was refused {asked.path} by TFTP: {why}"
         facts = {"file": asked.path, "why": why, "role": Role.FILE.value}
         self._tell("tftp.refused", words, asked, facts, mac=mac, level=Level.WARNING, limited=True)
 
-    def _reply(self, peer: Address, local: str, packet: bytes) -> None:
+    def _reply(self, arrived: Arrived, packet: bytes) -> None:
         """One packet from a port of its own: a refusal is a transfer of one packet (RFC 1350 section 4)."""
         try:
-            with sending(local) as sock:
-                sock.sendto(packet, peer)
+            with sending(arrived.local, arrived.index) as sock:
+                sock.sendto(packet, arrived.peer)
         except OSError:
             self.counters["dropped"] += 1
 
@@ -352,9 +375,14 @@ class TftpService:
                 return
         self.counters["running"] = len(self._running)
         address = asked.peer[0]
-        mac = mac or self._tree.mac_of(IPv4Address(address))
+        mac = mac or self._tree.mac_of(ip_address(address))
         who = mac or address
         draft = EventDraft(
             time=now, kind=kind, message=f"{who} {words}", level=level, mac=mac, address=address, data=dict(data)
         )
         self._emit(draft)
+
+
+def _place(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"udp [{host}]:{port}" if ":" in host else f"udp {host}:{port}"

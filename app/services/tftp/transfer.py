@@ -11,10 +11,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.netboot.blocks import Course
 from app.netboot.wire import tftp
+from app.services.tftp.sockets import Address, hear_errors
 from app.services.tftp.source import Source
-
-Address = tuple[str, int]
 
 GIVE_UP = 28.0
 """Seconds without progress after which a reader is taken for gone."""
@@ -25,7 +25,6 @@ CHUNK = 1 << 20
 ANSWER_MAX = 64
 """Packets taken from one socket before the others get their turn."""
 
-_IP_RECVERR = 11
 _MSG_ERRQUEUE = 0x2000
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err, linux/errqueue.h
 
@@ -94,7 +93,7 @@ class Transfer:
     def start(self) -> None:
         """Send the first packet and listen."""
         self._sock.setblocking(False)
-        self._sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        hear_errors(self._sock)
         self._loop.add_reader(self._sock, self._readable)
         self.repeat()
         self._arm()
@@ -103,6 +102,11 @@ class Transfer:
     def fresh(self) -> bool:
         """The reader has not answered yet: another request of its is a repeated one."""
         return self._acked == 0 and not (self._agreed and self._opening)
+
+    @property
+    def course(self) -> Course:
+        """How it goes, or went."""
+        return Course(self.terms.blksize, self.source.size, self._agreed, self._acked, self._tries, self._refused)
 
     def repeat(self) -> None:
         """Send again what the reader has not acknowledged."""
@@ -247,7 +251,7 @@ class Transfer:
             while True:
                 _, ancillary, _, sender = self._sock.recvmsg(1, 512, _MSG_ERRQUEUE)
                 numbers = [_EXTENDED_ERROR.unpack_from(content)[0] for _, _, content in ancillary]
-                refused = refused or (sender == self.peer and errno.ECONNREFUSED in numbers)
+                refused = refused or (sender[:2] == self.peer[:2] and errno.ECONNREFUSED in numbers)
         except BlockingIOError:
             refused = refused and error.errno == errno.ECONNREFUSED
         if refused and not self._refused:
@@ -261,7 +265,8 @@ class Transfer:
 
     def _arm(self) -> None:
         """Put off the retransmission; one timer serves the whole transfer, so an ACK costs no heap operation."""
-        self._due = self._loop.time() + (float(self.terms.timeout) or RESEND[min(self._tries, len(RESEND) - 1)])
+        pause = float(self.terms.timeout) or RESEND[min(self._tries, len(RESEND) - 1)]
+        self._due = min(self._loop.time() + pause, self.heard + GIVE_UP)
         if self._timer is None:
             self._timer = self._loop.call_at(self._due, self._late)
         elif self._due < self._timer.when():

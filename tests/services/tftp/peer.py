@@ -7,8 +7,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Any
 
 from app.clock import SystemClock
 from app.model.event import EventDraft
@@ -38,8 +39,12 @@ class Folder:
         file = beneath(self.root, request.path)
         return None if file is None else Served(request.path, role_of(request.path), file=file)
 
-    def mac_of(self, address: IPv4Address) -> str:
-        return MAC if address == IPv4Address("127.0.0.1") else ""
+    def shared(self, path: str) -> Answer:
+        file = beneath(self.root, path)
+        return None if file is None else Served(path, role_of(path), file=file)
+
+    def mac_of(self, address: IPv4Address | IPv6Address) -> str:
+        return MAC if address in (IPv4Address("127.0.0.1"), IPv6Address("::1")) else ""
 
     def like(self, path: str) -> tuple[str, ...]:
         return ("ipxe.efi",) if path.endswith(".EFI") else ()
@@ -51,10 +56,12 @@ class Folder:
 class Service:
     """A running service with what it told."""
 
-    def __init__(self, folder: Folder, address: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Folder, address: str = "127.0.0.1", address6: str = "", port: int = 0) -> None:
         self.folder = folder
         self.events: list[EventDraft] = []
-        self.tftp = TftpService(folder, self.events.append, SystemClock(), address=address, port=0)
+        self.tftp = TftpService(
+            folder, self.events.append, SystemClock(), address=address, address6=address6, port=port
+        )
 
     @property
     def port(self) -> int:
@@ -80,8 +87,8 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def serving(root: Path, address: str = "127.0.0.1") -> AsyncIterator[Service]:
-    service = Service(Folder(root), address)
+async def serving(root: Path, address: str = "127.0.0.1", address6: str = "", port: int = 0) -> AsyncIterator[Service]:
+    service = Service(Folder(root), address, address6, port)
     await service.tftp.start()
     try:
         yield service
@@ -94,18 +101,24 @@ def request(op: int, name: bytes, mode: bytes = b"octet", options: Mapping[str, 
     return struct.pack("!H", op) + name + b"\0" + mode + b"\0" + words
 
 
+def _place(address: str, port: int) -> tuple[Any, ...]:
+    """A socket address; a link-local one carries its interface behind a percent sign."""
+    flags = socket.AI_NUMERICHOST
+    return socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=flags)[0][4]
+
+
 class Peer:
     """One UDP port that reads files; `answer` is what the server said last."""
 
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
-        self.server = (address, port)
-        self.tid: tuple[str, int] | None = None
+    def __init__(self, port: int, address: str = "127.0.0.1", own: str = "127.0.0.1") -> None:
+        self.server = _place(address, port)
+        self.tid: tuple[Any, ...] | None = None
         self.options: dict[str, str] = {}
         self.error: tuple[int, bytes] | None = None
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock.bind(_place(own, 0))
 
     def __enter__(self) -> Peer:
         return self

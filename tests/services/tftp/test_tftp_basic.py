@@ -26,13 +26,6 @@ async def test_files_arrive_whole(service: Service, root: Path, name: str) -> No
     assert service.kinds() == ["tftp.started", "tftp.sent"]
 
 
-async def test_t02_transfer_has_a_port_of_its_own(service: Service) -> None:
-    with Peer(service.port) as peer:
-        await peer.read(b"s1024.bin")
-        assert peer.tid is not None
-        assert peer.tid[1] != service.port
-
-
 async def test_t05_missing_file_is_error_1(service: Service) -> None:
     with Peer(service.port) as peer:
         assert await peer.read(b"nothing.here") is None
@@ -51,72 +44,6 @@ async def test_a_missing_file_is_told_as_it_was_asked_for_with_what_is_like_it(s
 
     assert (missing.data["asked"], missing.data["file"]) == ("\\boot\\ipxe.EFI", "boot/ipxe.EFI")
     assert tuple(missing.data["like"]) == ("ipxe.efi",)
-
-
-async def test_t06_unacknowledged_data_is_repeated_from_the_same_port(service: Service) -> None:
-    with Peer(service.port) as peer:
-        peer.ask(request(1, b"s513.bin"))
-        first = await peer.hear()
-        assert await peer.hear(6) == first
-
-
-async def test_t07_repeated_ack_does_not_repeat_data(service: Service) -> None:
-    with Peer(service.port) as peer:
-        peer.ask(request(1, b"s1024.bin"))
-        await peer.hear()
-        for _ in range(3):
-            peer.ack(1)
-        assert struct.unpack_from("!HH", await peer.hear()) == (3, 2)
-        assert await peer.silent()
-
-
-async def test_t08_ack_of_a_block_not_yet_sent_skips_nothing(service: Service) -> None:
-    with Peer(service.port) as peer:
-        peer.ask(request(1, b"seventy.bin"))
-        await peer.hear()
-        peer.ack(5)
-        assert await peer.silent()
-        peer.ack(1)
-        assert struct.unpack_from("!HH", await peer.hear()) == (3, 2)
-
-
-@pytest.mark.parametrize("packet", [b"\0\4\0\1", b"\0\5\0\0stop\0", b"junk"], ids=["ack", "error", "junk"])
-async def test_t09_t10_a_stranger_disturbs_nothing(service: Service, root: Path, packet: bytes) -> None:
-    with Peer(service.port) as peer, Peer(service.port) as stranger:
-        peer.ask(request(1, b"s1024.bin"))
-        first = await peer.hear()
-        stranger.tid = peer.tid
-        stranger.say(packet)
-        if packet[:2] == b"\0\5":
-            assert await stranger.silent()
-        else:
-            assert struct.unpack_from("!HH", await stranger.hear()) == (5, 5)
-        content = first[4:]
-        for block in (1, 2):
-            peer.ack(block)
-            content += (await peer.hear())[4:]
-        peer.ack(3)
-        assert content == (root / "s1024.bin").read_bytes()
-    await service.told("tftp.sent")
-
-
-@pytest.mark.parametrize("mode", [b"OCTET", b"OcTeT"])
-async def test_t11_mode_is_case_insensitive(service: Service, root: Path, mode: bytes) -> None:
-    with Peer(service.port) as peer:
-        assert await peer.read(b"s513.bin", mode=mode) == (root / "s513.bin").read_bytes()
-
-
-async def test_t12_netascii(service: Service) -> None:
-    with Peer(service.port) as peer:
-        assert await peer.read(b"text.txt", {"tsize": "0"}, b"netascii") == b"one\r\ntwo\r\0three\r\n"
-        assert peer.options == {"tsize": "17"}
-
-
-async def test_t13_unknown_mode_is_refused(service: Service) -> None:
-    with Peer(service.port) as peer:
-        assert await peer.read(b"s513.bin", mode=b"mail") is None
-    with Peer(service.port) as peer:
-        assert await peer.read(b"s513.bin") is not None
 
 
 async def test_t14_writing_is_refused(service: Service, root: Path) -> None:

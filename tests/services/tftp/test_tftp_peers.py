@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -73,30 +72,6 @@ def _serve_in(ns: str, root: Path, work: Callable[[Service], Coroutine[None, Non
             await work(service)
 
     netns.call(ns, lambda: asyncio.run(main()))
-
-
-@pytest.mark.root
-def test_t41_the_answer_comes_from_the_address_that_was_asked(root: Path) -> None:
-    """Two addresses on one card: without care the kernel answers from the first, and the client drops it."""
-    answers: list[str] = []
-    with netns.segment("10.7.0.1/24") as lan:
-        netns.run(lan.server, ["ip", "address", "add", "10.7.0.2/24", "dev", "eth0"])
-        netns.run(lan.clients[0], ["ip", "address", "add", "10.7.0.9/24", "dev", "eth0"])
-
-        async def work(service: Service) -> None:
-            def ask() -> None:
-                for address in ("10.7.0.2", "10.7.0.1"):
-                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                        sock.settimeout(10)
-                        for name in (b"s513.bin", b"missing"):
-                            sock.sendto(b"\0\1" + name + b"\0octet\0", (address, service.port))
-                            answers.append(sock.recvfrom(2000)[1][0])
-
-            await asyncio.to_thread(netns.call, lan.clients[0], ask)
-            assert service.folder.asked[0].local.exploded == "10.7.0.2"
-
-        _serve_in(lan.server, root, work)
-    assert answers == ["10.7.0.2", "10.7.0.2", "10.7.0.1", "10.7.0.1"]
 
 
 @pytest.mark.parametrize("windowsize", ["1", "4", "16"])
