@@ -109,6 +109,13 @@ PREFERENCES: tuple[Preference, ...] = (
         choices=("ipxe.efi", "snponly.efi"),
     ),
     Preference(
+        name="loader-ia32",
+        value="",
+        default="",
+        description="boot loader for 32-bit UEFI firmware, such as an ipxe-ia32.efi in a tree of --file-root; "
+        "none comes with Bootcart",
+    ),
+    Preference(
         name="unknown-token-timeout",
         value="600",
         default="600",

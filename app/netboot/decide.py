@@ -107,6 +107,8 @@ def _loader(firmware: Firmware, view: NetworkView) -> str:
     match firmware.arch:
         case 0 if firmware.transport == "tftp":
             return view.preference("loader-bios")
+        case 6 | 15:
+            return view.preference("loader-ia32")
         case 7 | 9 | 16:
             return view.preference("loader-uefi")
         case 11 | 19:

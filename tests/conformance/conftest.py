@@ -73,7 +73,12 @@ class Lan:
 
 def world(**changes: Any) -> dict[str, Any]:
     """What the test server is told."""
-    return {"subnets": [LAN, BEHIND, CHOSEN, TINY], "probe_seconds": PROBE_SECONDS, **changes}
+    return {
+        "subnets": [LAN, BEHIND, CHOSEN, TINY],
+        "prefs": {"loader-ia32": "ipxe-ia32.efi"},
+        "probe_seconds": PROBE_SECONDS,
+        **changes,
+    }
 
 
 @pytest.fixture(scope="session")

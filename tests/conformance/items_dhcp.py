@@ -117,7 +117,7 @@ ITEMS: tuple[Item, ...] = (
     Item("P02", "RFC 4578 2.1, IANA", "MUST", "UEFI x64 (type 7) gets an EFI file, not the BIOS one"),
     Item("P03", "RFC 4578 2.1, IANA", "MUST", "type 9, which early x64 firmware sends, gets an EFI file"),
     Item("P04", "RFC 4578 2.1, IANA", "MUST", "UEFI arm64 (type 11) gets a file of its own"),
-    Item("P05", "RFC 4578 2.1, IANA", "SHOULD", "UEFI IA32 (type 6) gets a file of its own"),
+    Item("P05", "RFC 4578 2.1, IANA", "SHOULD", "UEFI IA32 (type 6) gets the file the operator named for it"),
     Item(
         "P06",
         "RFC 4578 2.1, IANA",

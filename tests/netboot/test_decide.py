@@ -154,6 +154,14 @@ def test_preferences_choose_the_loader() -> None:
     assert answer(pxe(16, kind="HTTPClient"), world).bootfile == "http://10.7.0.1:8090/snponly.efi"
 
 
+def test_p05_32_bit_uefi_gets_a_loader_once_one_is_named() -> None:
+    assert answer(pxe(6)).reason is Withheld.UNSUPPORTED_ARCH
+    world = World(prefs={"loader-ia32": "ipxe-ia32.efi"})
+
+    assert answer(pxe(6), world).bootfile == "ipxe-ia32.efi"
+    assert answer(pxe(15, kind="HTTPClient"), world).bootfile == "http://10.7.0.1:8090/ipxe-ia32.efi"
+
+
 def test_another_boot_server() -> None:
     world = World(nets=[subnet(next_server=IPv4Address("10.9.9.9"))])
 

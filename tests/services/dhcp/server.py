@@ -66,6 +66,7 @@ async def serve(data_dir: Path, told: dict[str, Any]) -> int:
         nets=[Subnet.model_validate(item) for item in told.get("subnets", [])],
         reserved=[Reservation.model_validate(item) for item in told.get("reservations", [])],
         machines=[Machine.model_validate(item) for item in told.get("machines", [])],
+        prefs=told.get("prefs", {}),
     )
     interfaces = Interfaces()
 
