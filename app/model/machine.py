@@ -62,6 +62,7 @@ class MachineStatus(Model):
     seen: Epoch = Field(default=0.0, description="newest event of the machine")
     reason: str = Field(default="", description="why it failed or is held, in one line")
     diagnosis: str = Field(default="", description="the foremost problem found: the rule and a few words; else empty")
+    boots: str = Field(default="", description="the boot environment it gets: its own, else what a preference says")
 
 
 class Access(Model):

@@ -96,6 +96,7 @@ def inventory(number: int, firmware: str = "uefi") -> Inventory:
 
 def _machine(number: int, name: str, state: MachineState, **fields: Any) -> Machine:
     status: dict[str, Any] = {"since": NOW - 60 * number, "seen": NOW - 5 * number}
+    status["boots"] = fields.get("bootenv") or ("local" if fields.get("registered", True) else "discovery")
     status.update({key: fields.pop(key) for key in ("hop", "waiting_for", "reason", "diagnosis") if key in fields})
     shown = {
         "architecture": "amd64",

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from app.errors import ConflictError
-from app.model.machine import STATE_GLYPHS, Machine, MachineState, machine_id_for
+from app.model.machine import STATE_GLYPHS, Machine, MachineState, machine_id_for, machine_name_for
 from app.screens.areas.machines import STYLE_OF, MachinesArea, natural
 from app.screens.dialogs.choose import Choose
 from app.screens.dialogs.frame import Ask
@@ -40,6 +40,13 @@ async def test_ux12_state_is_glyph_and_word(size: tuple[int, int]) -> None:
             row = stage.row(f" {name} ")
             assert row[4] == STATE_GLYPHS[state]
             assert state.value.upper() in row
+
+
+async def test_what_is_inherited_is_in_brackets() -> None:
+    async with opened(size=VT) as stage:
+        assert "(discovery)" in stage.row(f" {machine_name_for(mac(1))}")
+        assert "(local)" in stage.row(" node-03 ")
+        assert " debian-12 " in stage.row(" node-05 ")
 
 
 def test_ux12_no_two_states_look_alike_without_colour() -> None:
@@ -279,7 +286,7 @@ async def test_ux9_undo_takes_back_and_says_what() -> None:
         await stage.press("y")
         await stage.until(lambda: stage.client.machines.resolve("node-10").bootenv == "memtest", "assigned")
         await stage.press("z")
-        await stage.see("undid: assign machines node-10")
+        await stage.see("undo of 1 (assign machines node-10)")
         assert stage.client.machines.resolve("node-10").bootenv == "local"
 
 

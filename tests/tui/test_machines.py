@@ -89,7 +89,7 @@ async def test_a_boot_environment_is_assigned_and_taken_back(rack: Rack, profile
         await desk.until(lambda: desk.has(machine_name_for(mac), without="power-cycle"), "no more waiting", 20)
         await desk.press("z")
         await desk.comes(lambda: machines.show(key_of(mac)), lambda one: one.bootenv == "")
-        await desk.until(lambda: desk.has(machine_name_for(mac), "(default)"), "the list says so")
+        await desk.until(lambda: desk.has(machine_name_for(mac), "(discovery)"), "the list says so")
 
 
 async def test_a_machine_is_named_held_and_forgotten(rack: Rack) -> None:

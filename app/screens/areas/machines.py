@@ -37,6 +37,14 @@ def state_of(machine: Machine) -> MachineState:
     return machine.status.state if machine.status else MachineState.NEW
 
 
+def boots_next(machine: Machine | None) -> Span:
+    """Its boot environment; in brackets one that it is not assigned but gets by a preference."""
+    if machine is not None and machine.bootenv:
+        return machine.bootenv, ""
+    inherited = machine.status.boots if machine is not None and machine.status is not None else ""
+    return f"({inherited or 'default'})", "dim"
+
+
 _OF_MAC = re.compile(r"d[0-9a-f]{2}(?:-[0-9a-f]{2}){5}")
 
 
@@ -60,7 +68,7 @@ class MachinesArea(ListArea):
             Column("NAME", lambda m: m.name, least=8, most=20),
             Column("MAC", lambda m: m.macs[0] if m.macs else "-", least=17, most=17, rank=4),
             Column("IP", lambda m: str(m.address or "-"), least=7, most=15, rank=2),
-            Column("BOOTENV", self._bootenv, least=9, most=14),
+            Column("BOOTENV", boots_next, least=9, most=16),
             Column("STAGE", self._stage, least=14, most=60, grow=True),
             Column("SINCE", self._since, least=5, most=5),
         )
@@ -95,9 +103,6 @@ class MachinesArea(ListArea):
         state = state_of(machine)
         return STATE_GLYPHS[state], STYLE_OF[state]
 
-    def _bootenv(self, machine: Machine) -> Span:
-        return (machine.bootenv, "") if machine.bootenv else ("(default)", "dim")
-
     def _stage(self, machine: Machine) -> Span:
         state = state_of(machine)
         word = state.value.upper()
@@ -109,7 +114,9 @@ class MachinesArea(ListArea):
         if machine.reboot_wanted:
             return f"{word} told to reboot", "busy"
         if status.diagnosis:
-            return f"{word} {status.diagnosis}", "bad"
+            # A question mark after the rule: it only takes longer than usual.
+            sure = not status.diagnosis.partition(" ")[0].endswith("?")
+            return f"{word} {status.diagnosis}", "bad" if sure else "warn"
         told = status.reason if state in (MachineState.FAIL, MachineState.HELD, MachineState.STALE) else ""
         detail = told or status.hop
         return f"{word} {detail}".strip(), STYLE_OF[state]

@@ -9,6 +9,7 @@ from app.model.machine import Machine
 from app.model.subnet import Reservation
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
+from app.screens.areas.machines import boots_next
 from app.screens.dialogs.form import Field, Form, Values
 from app.screens.registry import Action
 from app.screens.widgets.lines import Span
@@ -46,8 +47,7 @@ class ReservationsArea(ListArea):
     def _boots(self, one: Reservation) -> Span:
         if one.never_boot:
             return "never", "warn"
-        machine = machine_of(self.app, one.mac)
-        return (machine.bootenv, "") if machine is not None and machine.bootenv else ("(default)", "dim")
+        return boots_next(machine_of(self.app, one.mac))
 
     def about(self, item: Reservation) -> str:
         machine = machine_of(self.app, item.mac)

@@ -11,6 +11,7 @@ from app.errors import NotFoundError
 from app.model.event import Event, EventDraft
 from app.model.machine import Machine, machine_id_for
 from app.model.timeline import Timeline
+from app.netboot.decide import bootenv_of
 from app.services.machines.activity import EVENTS_MAX, Activity, TimelineOf, of_machine
 from app.services.machines.sightings import KEEP, Sightings, is_netboot
 from app.services.machines.status import FRESH_SECONDS, Heard, status_of
@@ -94,7 +95,9 @@ class Roster:
         status = status_of(machine, boot, heard, now, never_boot=never_boot)
         return machine.model_copy(
             update={
-                "status": status.model_copy(update={"diagnosis": self.problem_of(machine.id)}),
+                "status": status.model_copy(
+                    update={"diagnosis": self.problem_of(machine.id), "boots": self._boots(machine)}
+                ),
                 "address": newest_lease.address if newest_lease is not None else machine.address,
                 "heartbeat": heard.heartbeat,
                 "reboot_wanted": machine.reboot_wanted or self._reboots(machine.id),
@@ -158,6 +161,11 @@ class Roster:
         with self._lock:
             self._rebooting.pop(machine.id, None)
         self.beat(machine.id)
+
+    def _boots(self, machine: Machine) -> str:
+        if machine.bootenv or not machine.macs:
+            return machine.bootenv
+        return bootenv_of(machine.macs[0], self._directory)[0]
 
     def _reboots(self, machine: uuid.UUID) -> bool:
         with self._lock:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.model.event import Event
-from app.model.machine import machine_id_for, machine_name_for
+from app.model.machine import Machine, machine_id_for, machine_name_for
 from app.services.machines.sightings import Sightings, is_netboot
 from tests.services.machines.conftest import World
 from tests.store.stores import SetClock, commit, lease, mac
@@ -111,6 +111,24 @@ def test_a_stranger_that_is_given_something_is_a_record_of_the_same_id(world: Wo
 
     (after,) = world.roster.all()
     assert (after.id, after.registered, after.bootenv) == (before.id, True, "local")
-    assert after.status == before.status
+    assert before.status is not None
+    assert after.status == before.status.model_copy(update={"boots": "local"})
     world.layer.delete("op", "machines", after.name)
     assert world.roster.all() == []
+
+
+def test_what_a_machine_boots_is_its_own_or_what_a_preference_says(world: World) -> None:
+    def boots(key: str) -> str:
+        machine = world.layer.resolve("machines", key)
+        assert isinstance(machine, Machine)
+        assert machine.status is not None
+        return machine.status.boots
+
+    world.boot(mac(1), upto="dhcp.discover")
+    world.layer.create("op", "machines", {"name": "node", "macs": [mac(2)]})
+    world.layer.create("op", "machines", {"name": "bare"})
+    assert [boots(f"Mac:{mac(1)}"), boots("node"), boots("bare")] == ["discovery", "local", ""]
+
+    world.layer.update("op", "prefs", "unknown-bootenv", {"value": "local"})
+    world.layer.assign("op", "bare", "local")
+    assert [boots(f"Mac:{mac(1)}"), boots("node"), boots("bare")] == ["local", "local", "local"]
