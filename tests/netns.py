@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import signal
 import subprocess
@@ -22,6 +23,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 PREFIX = "bctest"
 _CLONE_NEWNET = 0x40000000
+_MACS = itertools.count(1)
+
+
+def new_mac() -> str:
+    """A MAC no other test uses: events stay on record when what they are about is gone."""
+    number = next(_MACS)
+    return f"52:54:00:e2:{number >> 8:02x}:{number & 0xFF:02x}"
 
 
 def _ip(*words: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,43 +10,19 @@ from pathlib import Path
 import pytest
 
 from tests import netns
-from tests.artefacts import listed
+from tests.artefacts import LOADERS as LOADERS
+from tests.artefacts import noisy
 from tests.engine.process import Engine, running
-
-# The sizes of Debian's.
-LOADERS = {
-    "undionly.kpxe": 108_847,
-    "ipxe.pxe": 352_606,
-    "ipxe.efi": 996_864,
-    "snponly.efi": 284_672,
-    "ipxe-arm64.efi": 1_011_712,
-}
-_DISCOVERY = {"vmlinuz": 3_000_000, "initrd.img": 5_000_001}
-_MACS = itertools.count(1)
-
-
-def new_mac() -> str:
-    """A MAC no other test uses."""
-    number = next(_MACS)
-    return f"52:54:00:e2:{number >> 8:02x}:{number & 0xFF:02x}"
+from tests.netns import new_mac as new_mac
 
 
 @pytest.fixture(scope="session")
 def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Loaders and discovery systems of the right names, full of noise."""
-    root = tmp_path_factory.mktemp("artefacts")
-    noise = random.Random(7)
-    (root / "loaders").mkdir()
-    for name, size in LOADERS.items():
-        (root / "loaders" / name).write_bytes(noise.randbytes(size))
-    for architecture in ("amd64", "arm64"):
-        (root / "discovery" / architecture).mkdir(parents=True)
-        for name, size in _DISCOVERY.items():
-            (root / "discovery" / architecture / name).write_bytes(noise.randbytes(size))
-        listed(root / "discovery" / architecture)
+    """What an engine serves, and a tree of the operator's."""
+    root = noisy(tmp_path_factory.mktemp("artefacts"))
     # An operator's own tree, for --file-root.
     (root / "tree" / "shim").mkdir(parents=True)
-    (root / "tree" / "shim" / "shimx64.efi").write_bytes(noise.randbytes(70_000))
+    (root / "tree" / "shim" / "shimx64.efi").write_bytes(random.Random(8).randbytes(70_000))
     (root / "tree" / "ipxe.efi").write_text("ours come first")
     (root / "tree" / "out").symlink_to("/etc/passwd")
     return root

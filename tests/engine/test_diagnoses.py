@@ -42,6 +42,11 @@ class Desk:
         argv = ["curl", "-s", "--interface", address, "-o", "/dev/null", "-w", "%{http_code}", "-m", "5", *words, url]
         return netns.run(self.ns, argv, check=False).stdout
 
+    def fetch_script(self, address: str, mac: str) -> None:
+        """As iPXE does once it has an address."""
+        url = f"http://{SERVER}:8090/boot/{mac.replace(':', '-')}.ipxe"
+        assert self.fetch(address, url) == "200"
+
     def found(self, mac: str) -> list[Event]:
         """The problems found about a machine so far, oldest first."""
         return self.engine.events("diagnosis.found", mac=mac)
@@ -132,8 +137,7 @@ def _no_script(desk: Desk) -> None:
 def _missing_initrd(desk: Desk) -> None:
     with expected(desk, "D18", ipxe(0)) as loader:
         ack = loader.boot()
-        path = f"boot/{loader.mac.replace(':', '-')}.ipxe"
-        assert desk.fetch(ack.address, f"http://{SERVER}:8090/{path}") == "200"
+        desk.fetch_script(ack.address, loader.mac)
         kept = desk.tree / "discovery" / "amd64" / "initrd.img"
         kept.rename(kept.with_suffix(".away"))
         assert desk.fetch(ack.address, f"http://{SERVER}:8090/discovery/amd64/vmlinuz") == "200"
@@ -160,8 +164,7 @@ def _no_loader(desk: Desk) -> None:
 def _token(desk: Desk) -> None:
     with expected(desk, "D30", ipxe(0)) as loader:
         ack = loader.boot()
-        path = f"boot/{loader.mac.replace(':', '-')}.ipxe"
-        assert desk.fetch(ack.address, f"http://{SERVER}:8090/{path}") == "200"
+        desk.fetch_script(ack.address, loader.mac)
         url = f"http://{SERVER}:8090/agent/register"
         assert desk.fetch(ack.address, url, "-H", "Authorization: Bearer x", "-d", "{}") == "401"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,37 +11,17 @@ import pytest
 from app.model.engine import PREFERENCES
 from app.screens.profile import ConsoleProfile
 from tests import netns
-from tests.artefacts import listed
+from tests.artefacts import DISCOVERY, LOADERS, noisy
 from tests.engine.process import Engine, running
+from tests.netns import new_mac as new_mac
 from tests.screens.stage import CONSOLE, FULL
-
-LOADERS = ("undionly.kpxe", "ipxe.pxe", "ipxe.efi", "snponly.efi", "ipxe-arm64.efi")
-
-
-_MACS = itertools.count(1)
-
-
-def new_mac() -> str:
-    """A MAC no other test uses: events stay on record when what they are about is gone."""
-    number = next(_MACS)
-    return f"52:54:00:1a:{number >> 8:02x}:{number & 0xFF:02x}"
 
 
 @pytest.fixture(scope="session")
 def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Loaders and discovery systems of the right names."""
-    root = tmp_path_factory.mktemp("artefacts")
-    noise = random.Random(3)
-    for name in (*(f"loaders/{loader}" for loader in LOADERS), *_discovery("amd64"), *_discovery("arm64")):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(noise.randbytes(20_000))
-    for architecture in ("amd64", "arm64"):
-        listed(root / "discovery" / architecture)
-    return root
-
-
-def _discovery(architecture: str) -> tuple[str, str]:
-    return f"discovery/{architecture}/vmlinuz", f"discovery/{architecture}/initrd.img"
+    """What an engine serves; small, since no test here fetches much of it."""
+    small = (dict.fromkeys(names, 20_000) for names in (LOADERS, DISCOVERY))
+    return noisy(tmp_path_factory.mktemp("artefacts"), *small)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +64,9 @@ def tidy(engine: Engine) -> None:
     """Take away what a test left, and put the preferences back."""
     ask, client = engine.ask, engine.client
     ask(client.hold(False))
-    for noun in (client.machines, client.reservations, client.leases):
+    for noun, key in ((client.machines, "id"), (client.reservations, "address"), (client.leases, "address")):
         for one in ask(noun.list()).items:
-            ask(noun.delete(str(getattr(one, "address" if noun is not client.machines else "id"))))
+            ask(noun.delete(str(getattr(one, key))))
     known = {one.name for one in ask(client.subnets.list()).items}
     for name in known - {"rack7"}:
         ask(client.subnets.delete(name))
