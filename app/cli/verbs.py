@@ -166,7 +166,7 @@ async def diagnosed(call: Call) -> int:
     if not told["findings"]:
         call.output.line(f"{shown(told['name'])}: nothing wrong is seen")
     for finding in told["findings"]:
-        note = " (note)" if finding["severity"] == "note" else ""
+        note = {"note": " (note)", "wait": " (longer than usual)"}.get(finding["severity"], "")
         call.output.line(f"{finding['id']} {shown(finding['seen'])}{note}")
         call.output.line(f"    {shown(finding['means'])}")
         command = f": {shown(finding['command'])}" if finding["command"] else ""

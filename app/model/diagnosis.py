@@ -14,6 +14,8 @@ class Severity(StrEnum):
     """Whether something must be done."""
 
     PROBLEM = "problem"
+    WAIT = "wait"
+    """It takes longer than usual, and may yet go on."""
     NOTE = "note"
     """True and worth knowing; the boot is not stuck because of it."""
 
@@ -36,8 +38,8 @@ class Finding(Model):
 
     @property
     def row(self) -> str:
-        """The finding in a list's row."""
-        return f"{self.id} {self.brief}"
+        """The finding in a list's row; a question mark where it is not sure yet."""
+        return f"{self.id}{'?' if self.severity is Severity.WAIT else ''} {self.brief}"
 
 
 class Diagnosis(Model):

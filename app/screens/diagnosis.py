@@ -15,6 +15,12 @@ from app.screens.words import clock, safe
 if TYPE_CHECKING:
     from app.screens.app import BootcartApp
 
+# How it looks: its first line, the sign before it, what to do about it.
+_STYLES: dict[Severity, tuple[str, tuple[str, str], str]] = {
+    Severity.PROBLEM: ("bad", (" ! ", "bad"), "warn"),
+    Severity.WAIT: ("warn", (" ? ", "warn"), ""),
+    Severity.NOTE: ("key", (" i ", "calm"), ""),
+}
 TABS = ("timeline", "inventory", "bootenv", "script", "events", "history")
 
 
@@ -27,18 +33,17 @@ def diagnosis_lines(found: Diagnosis | None, width: int) -> list[Line]:
 
 
 def _finding_lines(finding: Finding, width: int, *, key: bool) -> list[Line]:
-    problem = finding.severity is Severity.PROBLEM
+    style, sign, told_style = _STYLES[finding.severity]
     seen, when = f"{finding.id} {finding.seen}", clock(finding.since)
     if len(seen) + len(when) < width - 4:
         seen += f" {when}"
     first, *more = wrapped(seen, width - 4)
-    glyph = (" ! ", "bad") if problem else (" i ", "calm")
     text = first.spans[0][0]
-    lines = [line(glyph, (text, "bad" if problem else "key"))]
+    lines = [line(sign, (text, style))]
     lines += [line("   ", *one.spans) for one in more]
     lines += wrapped(finding.means, width - 4, indent=3)
     told = finding.do + (f" (f: {finding.action.replace('_', ' ')})" if finding.action and key else "")
-    return lines + wrapped(told, width - 4, "warn" if problem else "", indent=3)
+    return lines + wrapped(told, width - 4, told_style, indent=3)
 
 
 async def fix(app: BootcartApp, machine: Machine) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import NotFoundError
+from app.model.event import Event
 from app.model.machine import Machine
 from app.model.timeline import HopState, Timeline
 from app.services.lab import firmware, kernel, machine, plan, qemu
@@ -91,6 +92,19 @@ class Site:
             os.close(fd)
         return Vm(spec, files, started)
 
+    def first_found(self, vm: Vm, *, beside: Sequence[str] = (), seconds: float = BOOT_SECONDS) -> Event:
+        """The first problem found about a machine, but for the rules `beside`; fails with its events and last words."""
+
+        def found() -> Event | None:
+            told = self.engine.events("diagnosis.found", mac=vm.mac)
+            return next((event for event in told if event.data["rule"] not in beside), None)
+
+        try:
+            return netns.until(found, timeout=seconds, what=f"something is found about {vm.spec.name}")
+        except AssertionError as error:
+            words = [f"{one.time - vm.started:.1f} {one.kind} {one.message}" for one in self.engine.events(mac=vm.mac)]
+            raise AssertionError("\n".join((str(error), *words[-20:], vm.serial()[-1500:]))) from None
+
     def timeline(self, vm: Vm) -> Timeline:
         """Its newest boot, empty before its first word."""
         try:
@@ -142,8 +156,9 @@ def site(folder: Path, *flags: str, **extra: Any) -> Iterator[Site]:
         yield Site(stack, switch, server, engine, folder)
 
 
-def dnsmasq(site: Site) -> None:
-    """The site's own DHCP server at 10.7.0.2, which knows nothing of booting."""
+def dnsmasq(site: Site, *flags: str) -> None:
+    """The site's own DHCP server at 10.7.0.2, which knows nothing of booting unless `flags` tell it."""
     ns = site.namespace("dhcp", f"{DHCP_SERVER}/24")
     argv = ["dnsmasq", "-d", "-C/dev/null", "-p0", "--no-ping", "--dhcp-leasefile=/dev/null", "--dhcp-authoritative"]
-    site.run(ns, [*argv, "--dhcp-range=10.7.0.50,10.7.0.60,1h", f"--dhcp-option=3,{DHCP_SERVER}", "--log-dhcp"])
+    argv += ["--dhcp-range=10.7.0.50,10.7.0.60,1h", f"--dhcp-option=3,{DHCP_SERVER}", "--log-dhcp", *flags]
+    site.run(ns, argv)

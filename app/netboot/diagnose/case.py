@@ -17,6 +17,10 @@ from app.netboot.timeline import boots
 
 FILES = ("tftp", "http")
 BOOTING = ("rom", "ipxe")
+LONG_SECONDS = 50.0
+"""A wait that may yet end well is spoken of after this: within a minute of the stall."""
+SLOWER, STALLED = 1.5, 3.0
+"""Times of what is usual for it: a machine that is slow today, and one that will not go on."""
 LINE = 76
 """Columns of a terminal of 80 that a line of a finding may take."""
 
@@ -65,6 +69,18 @@ class Case:
         """How long ago: `15 s`, `4 min`."""
         seconds = max(0, int(self.now - when))
         return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+    def stands(self, since: float, usual: float, patience: float) -> Severity | None:
+        """How sure a silence since then is a problem; None: it may still pass.
+
+        `usual` is the longest this machine was seen to be silent here and go on, 0 where it never was; `patience` how
+        long any healthy machine may take. What is known to be quick is given up sooner, what is slow suspected later.
+        """
+        doubt = min(max(LONG_SECONDS, SLOWER * usual), patience)
+        if not self.over(since + doubt):
+            return None
+        sure = min(max(STALLED * usual, doubt), patience) if usual else patience
+        return Severity.PROBLEM if self.over(since + sure) else Severity.WAIT
 
     # --- events ---------------------------------------------------------------------------------------------------
 

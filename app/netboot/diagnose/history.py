@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from app.model.bootenv import BootKind
 from app.model.event import Event
-from app.netboot.diagnose.case import BOOTING, Case, Found, Rule, boots_disk, select
+from app.netboot.diagnose.case import (
+    BOOTING,
+    LONG_SECONDS,
+    STALLED,
+    Case,
+    Found,
+    Rule,
+    boots_disk,
+    select,
+    short,
+)
 
 INSTALLS = 3
 INSTALL_SECONDS = 3600.0
@@ -12,6 +22,8 @@ BACK_SECONDS = 120.0
 RETRY_SECONDS = 10.0
 """Firmware that asks again sooner has not tried its disk: it repeats the same attempt."""
 AGENT_SECONDS = 30.0
+POST_SECONDS = 300.0
+"""Servers with much memory and many cards take up to five minutes from a reboot to their first DISCOVER."""
 DISCOVERY_CLASS = "bootcart-discovery"
 
 
@@ -36,13 +48,10 @@ def _installs(case: Case) -> Found | None:
 
 
 def _from_disk(case: Case) -> Found | None:
-    """It was to boot from the network, and an operating system asks for an address without a network boot before."""
-    orders = [
-        e
-        for e in select(case.events, "machine.assigned")
-        if (bootenv := case.bootenv(str(e.data.get("bootenv", "")))) is not None and bootenv.kind is BootKind.KERNEL
-    ]
-    if not orders:
+    """It was to boot from the network, and its disk's system asks for an address, or nothing asks after its reboot."""
+    orders = select(case.events, "machine.assigned")
+    bootenv = case.bootenv(str(orders[-1].data.get("bootenv", ""))) if orders else None
+    if bootenv is None or bootenv.kind is not BootKind.KERNEL:
         return None
     since = orders[-1]
     reboots = select(case.events, "agent.rebooting", after=since)
@@ -50,17 +59,38 @@ def _from_disk(case: Case) -> Found | None:
     later = select(case.events, "dhcp.discover", after=since)
     if any(event.data.get("stage") in BOOTING for event in later):
         return None
+    if reboots and not later:
+        return _not_back(case, bootenv.name, orders[-1], reboots[-1])
     systems = [e for e in later if e.data.get("stage") == "os" and e.data.get("vendor_class") != DISCOVERY_CLASS]
     # Without a reboot we know of, a system that still runs may ask anew; its agent is heard then.
     beats = case.machine.heartbeat and case.now - case.machine.heartbeat <= AGENT_SECONDS
     if not systems or (not reboots and beats):
         return None
-    order = orders[-1].data.get("bootenv")
     return Found(
-        brief=f"came up from disk, not {order}",
-        seen=f"{order} was to boot, but a system from its disk came up",
+        brief=f"came up from disk, not {bootenv.name}",
+        seen=f"{bootenv.name} was to boot, but a system from its disk came up",
         events=[orders[-1], systems[0]],
         since=systems[0].time,
+    )
+
+
+def _not_back(case: Case, name: str, order: Event, reboot: Event) -> Found | None:
+    if select(case.events, "proxy.", "tftp.", "http.", after=reboot):
+        return None
+    usual = 0.0
+    for earlier in select(case.events, "agent.rebooting"):
+        asked = select(case.events, "dhcp.discover", after=earlier)
+        usual = max(usual, asked[0].time - earlier.time) if asked else usual
+    severity = case.stands(reboot.time, usual, POST_SECONDS)
+    if severity is None:
+        return None
+    return Found(
+        brief="does not ask after its reboot",
+        seen=f"{short(name, 20)} was to boot; rebooted {case.ago(reboot.time)} ago, asks nothing",
+        events=[order, reboot],
+        since=reboot.time,
+        means="its disk is before the network in its boot order, or its firmware hangs",
+        severity=severity,
     )
 
 
@@ -129,7 +159,8 @@ RULES = (
         "D28",
         "its disk is before the network in its boot order",
         "put the network first for one boot (firmware or BMC)",
-        "none: the system's DISCOVER shows it",
+        f"none: the system's DISCOVER shows it; {LONG_SECONDS:g} s after a reboot until it is doubted, sure after"
+        f" {POST_SECONDS:g} s, or {STALLED:g} times what its reboot took before",
         _from_disk,
         "timeline",
         "bootcart machines timeline KEY",

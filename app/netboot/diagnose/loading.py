@@ -1,4 +1,4 @@
-"""Rules about what the machine runs: a loader that does not start or loops, iPXE without a script, a silent kernel."""
+"""Rules about what iPXE and its kernel do: no script, a silent system."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import urlsplit
 
-from app.model.event import Event
-from app.netboot.bootpath import hopeful
+from app.model.diagnosis import Severity
 from app.netboot.diagnose.answers import hindered, taken
-from app.netboot.diagnose.case import FILES, Case, Found, Rule, missing, name_of, select, short
+from app.netboot.diagnose.case import FILES, LONG_SECONDS, STALLED, Case, Found, Rule, select, short
 
-START_SECONDS = 20.0
-"""iPXE asks for an address 2 to 5 s after it was loaded, 12 s where it waits for a slow card's link."""
-RETURN_SECONDS = 60.0
-LOOPS = 3
-LOOP_SECONDS = 180.0
 SCRIPT_SECONDS = 20.0
 """iPXE asks at once, but waits 13 s for an IPv6 router first where none answers it."""
 KERNEL_SECONDS = 120.0
@@ -27,114 +21,6 @@ MEMORY_SHARE = 0.9
 """What is built in is more than what the inventory counts: kernel and firmware keep some for themselves."""
 SMALL_SECONDS = 30.0
 """The same where memory is known to be too little: that kernel will not come up."""
-
-
-def _loaders(events: tuple[Event, ...]) -> list[Event]:
-    return select(events, "tftp.sent", "http.sent", role="loader")
-
-
-def _ran(events: tuple[Event, ...], loader: Event) -> bool:
-    """What was loaded went on: iPXE asked for an address, or it fetched, or was refused, more files."""
-    for event in events:
-        if event.id <= loader.id:
-            continue
-        family = event.kind.partition(".")[0]
-        if family in FILES and (missing(event) or not event.kind.endswith(".missing")):
-            return True
-        if family == "agent" or (family == "dhcp" and event.data.get("stage") in ("ipxe", "os")):
-            return True
-    return False
-
-
-def _not_started(case: Case) -> Found | None:
-    """The loader was fetched, and neither a second DISCOVER nor another request follows."""
-    loaders = _loaders(case.boot)
-    if loaders:
-        last = loaders[-1]
-        if not _ran(case.boot, last) and case.over(last.time + START_SECONDS):
-            return _hangs(case, last)
-        return None
-    return _came_back(case)
-
-
-def _hangs(case: Case, loader: Event) -> Found:
-    name = short(name_of(loader))
-    looked = [e for e in case.all("tftp.missing", "http.missing", after=loader) if hopeful(name_of(e))]
-    means = "its network driver hangs on this card, or Secure Boot refused it"
-    if looked:
-        means = f"it started (looked for {short(name_of(looked[-1]), 16)}), then its driver hung"
-    elif case.firmware is not None and case.firmware.data.get("firmware") == "bios":
-        means = "its network driver hangs on this card"
-    do, command = _other_loader(name)
-    return Found(
-        brief=f"{short(name, 20)} was loaded and hangs",
-        seen=f"{name} was fetched {case.ago(loader.time)} ago and nothing was heard since",
-        events=[loader, *looked[-1:]],
-        since=loader.time,
-        means=means,
-        do=do,
-        command=command,
-    )
-
-
-def _other_loader(name: str) -> tuple[str, str]:
-    """The loader to try instead."""
-    pairs = {"ipxe.efi": ("uefi", "snponly.efi"), "snponly.efi": ("uefi", "ipxe.efi"),
-             "undionly.kpxe": ("bios", "ipxe.pxe"), "ipxe.pxe": ("bios", "undionly.kpxe")}  # fmt: skip
-    if name not in pairs:
-        return "boot it with another loader", ""
-    kind, other = pairs[name]
-    return f"try {other}: it drives the card otherwise", f"bootcart prefs set loader-{kind} {other}"
-
-
-def _came_back(case: Case) -> Found | None:
-    """Firmware asks anew right after it was given a loader: the loader was refused, or ended."""
-    firmware = case.firmware
-    if not case.earlier or firmware is None or firmware.data.get("stage") != "rom":
-        return None
-    loaders = _loaders(case.earlier[-1])
-    if not loaders or _ran(case.earlier[-1], loaders[-1]) or case.all("http.", "tftp.", role="script"):
-        return None
-    loader = loaders[-1]
-    if firmware.time - loader.time > RETURN_SECONDS:
-        return None
-    name = short(name_of(loader))
-    uefi = firmware.data.get("firmware") == "uefi"
-    return Found(
-        brief=f"{short(name, 20)} was refused" if uefi else f"{short(name, 20)} ended at once",
-        seen=f"{name} was fetched; {firmware.time - loader.time:.0f} s later the firmware asked anew",
-        events=[loader, firmware],
-        since=loader.time,
-        means="Secure Boot is on and refused it: it is not signed for this firmware"
-        if uefi
-        else "the loader ended without booting anything",
-        do="switch Secure Boot off, or boot a signed loader" if uefi else "",
-        action="inventory" if uefi else "",
-        command="bootcart machines show KEY" if uefi else "",
-    )
-
-
-def _loop(case: Case) -> Found | None:
-    """The loader is fetched again and again, and iPXE never asks."""
-    loaders: list[Event] = []
-    for event in case.events:
-        family = event.kind.partition(".")[0]
-        if family == "agent" or event.data.get("role") == "script" or event.data.get("stage") == "ipxe":
-            loaders = []
-        elif event.kind in ("tftp.sent", "http.sent") and event.data.get("role") == "loader":
-            loaders.append(event)
-    if not loaders:
-        return None
-    name = name_of(loaders[-1])
-    same = [e for e in loaders if name_of(e) == name and loaders[-1].time - e.time <= LOOP_SECONDS]
-    if len(same) < LOOPS:
-        return None
-    return Found(
-        brief=f"{short(name, 20)} is loaded over and over",
-        seen=f"{short(name)} was fetched {len(same)} times in {loaders[-1].time - same[0].time:.0f} s",
-        events=same[-3:],
-        since=same[0].time,
-    )
 
 
 def _no_script(case: Case) -> Found | None:
@@ -201,7 +87,11 @@ def _silent_kernel(case: Case) -> Found | None:
     memory = case.machine.inventory.memory.total >> 20 if case.machine.inventory is not None else 0
     small = bootenv is not None and 0 < memory < bootenv.memory_mib * MEMORY_SHARE
     patience = KERNEL_SECONDS if name == "discovery" else OTHER_SECONDS
-    if not case.over(last.time + (SMALL_SECONDS if small else patience)):
+    if small and case.over(last.time + SMALL_SECONDS):
+        severity = Severity.PROBLEM
+    else:
+        severity = case.stands(last.time, _usual(case, name), patience)
+    if severity is None:
         return None
     means, do = "", ""
     if bootenv is not None and small:
@@ -216,29 +106,27 @@ def _silent_kernel(case: Case) -> Found | None:
         since=last.time,
         means=means,
         do=do,
+        severity=severity,
     )
 
 
+def _usual(case: Case, name: str) -> float:
+    """Seconds this machine was silent at the longest while a system of this name came up before."""
+    longest = 0.0
+    for boot in case.earlier:
+        scripts = select(boot, "http.sent", role="script")
+        initrds = select(boot, "http.sent", role="initrd")
+        if not scripts or scripts[-1].data.get("bootenv") != name or not initrds:
+            continue
+        before = initrds[-1]
+        for event in select(boot, "dhcp.", "http.", "agent.", after=initrds[-1]):
+            longest, before = max(longest, event.time - before.time), event
+            if not event.kind.startswith("dhcp."):
+                break  # its system is heard
+    return longest
+
+
 RULES = (
-    Rule(
-        "D15",
-        "the loader hangs in its network driver",
-        "try the other loader",
-        f"{START_SECONDS:g} s after the loader; at once where firmware asks anew within {RETURN_SECONDS:g} s",
-        _not_started,
-        "prefs",
-        "bootcart prefs list",
-    ),
-    Rule(
-        "D16",
-        "it does not call itself iPXE (options 77, 175), or is refused each time",
-        "remove the other loader, or the option that names it",
-        f"{LOOPS} times within {LOOP_SECONDS:g} s, without iPXE asking in between",
-        _loop,
-        "events",
-        "bootcart events list --machine KEY",
-        ("D15", "D29"),
-    ),
     Rule(
         "D17",
         "iPXE cannot reach our HTTP port",
@@ -252,8 +140,9 @@ RULES = (
         "D20",
         "the kernel stopped, or has no driver for the network card",
         "look at its screen or serial line; check the arguments",
-        f"{KERNEL_SECONDS:g} s after the last file, or after the system's own DHCP; {SMALL_SECONDS:g} s with too little"
-        f" memory; {OTHER_SECONDS:g} s for what is not the discovery system",
+        f"{LONG_SECONDS:g} s after the last file, or the system's own DHCP, until it is doubted; sure after"
+        f" {KERNEL_SECONDS:g} s ({OTHER_SECONDS:g} s for what is not the discovery system), {STALLED:g} times what this"
+        f" machine took before, or {SMALL_SECONDS:g} s with too little memory",
         _silent_kernel,
         "bootenv",
         "bootcart machines script KEY",

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from app.model.diagnosis import Finding, Severity
 from app.model.event import Event
 from app.model.machine import Machine
-from app.netboot.diagnose import dhcp, files, firmware, history, identity, loading
+from app.netboot.diagnose import dhcp, files, firmware, history, identity, loader, loading
 from app.netboot.diagnose.case import Case, Facts, Rule
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (*dhcp.RULES, *files.RULES, *firmware.RULES, *history.RULES, *identity.RULES, *loading.RULES),
+        (*dhcp.RULES, *files.RULES, *firmware.RULES, *history.RULES, *identity.RULES, *loader.RULES, *loading.RULES),
         key=lambda rule: rule.id,
     )
 )
+
+_RANK = {severity: rank for rank, severity in enumerate((Severity.PROBLEM, Severity.WAIT, Severity.NOTE))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +36,5 @@ def diagnose(machine: Machine, events: Sequence[Event], facts: Facts, now: float
     problems = {key for key, finding in found.items() if finding.severity is Severity.PROBLEM}
     outranked = {other for rule in RULES if rule.id in problems for other in rule.outranks}
     kept = [finding for key, finding in found.items() if key not in outranked]
-    kept.sort(key=lambda finding: (finding.severity is Severity.NOTE, -finding.since, finding.id))
+    kept.sort(key=lambda finding: (_RANK[finding.severity], -finding.since, finding.id))
     return Verdict(tuple(kept), case.wake)

@@ -28,6 +28,11 @@ RECHECK_SECONDS = 30.0
 """A problem is looked at again this often: a heartbeat, or another machine, may have mended it without an event."""
 OPEN_MAX = 4096
 """Machines of which it is remembered what was found: strangers that make up addresses are without number."""
+_TOLD = {
+    Severity.PROBLEM: ("diagnosis.found", Level.WARNING),
+    Severity.WAIT: ("diagnosis.waiting", Level.INFO),
+}
+"""What stands on the machine's row, and the event that says so."""
 _WATCHED = ("dhcp.", "proxy.", "tftp.", "http.", "agent.", "render.", "machine.assigned")
 
 
@@ -104,10 +109,10 @@ class Diagnoses:
             self._look_at(key, self._clock.monotonic() + SETTLE_SECONDS)
 
     def problem(self, key: uuid.UUID) -> str:
-        """The machine's foremost problem in a row of a list; empty when there is none."""
+        """The machine's foremost problem, or wait, in a row of a list; empty when there is none."""
         found = self._found.get(key)
         first = found.findings[0] if found is not None else None
-        return first.row if first is not None and first.severity is Severity.PROBLEM else ""
+        return first.row if first is not None and first.severity in _TOLD else ""
 
     def diagnosis(self, machine: Machine) -> Diagnosis:
         """All that is found about a machine, looked at now. Reads the disk."""
@@ -161,7 +166,7 @@ class Diagnoses:
         findings, again = self._judge(machine, self._machines.events(key), now)
         began = self._tell(machine, findings, now)
         self._keep(key, _Open(tuple(findings), began) if findings else None)
-        if any(one.severity is Severity.PROBLEM for one in findings):
+        if any(one.severity in _TOLD for one in findings):
             again = min(again, now + RECHECK_SECONDS)
         if again != float("inf"):
             self._look_at(key, self._clock.monotonic() + max(again - now, SETTLE_SECONDS))
@@ -177,10 +182,10 @@ class Diagnoses:
                 self._found.popitem(last=False)
 
     def _tell(self, machine: Machine, findings: Sequence[Finding], now: float) -> dict[str, float]:
-        """An event for each problem that is new, and for each that is over; since when each that is open is told."""
+        """An event for each problem or wait that is new, or over; since when each that is open is told."""
         told = self._found.get(machine.id, _Open((), {}))
-        before = {one.id: one for one in told.findings if one.severity is Severity.PROBLEM}
-        after = {one.id: one for one in findings if one.severity is Severity.PROBLEM}
+        before = {one.id: one for one in told.findings if one.severity in _TOLD}
+        after = {one.id: one for one in findings if one.severity in _TOLD}
         for name, one in before.items():
             if name not in after:
                 seconds = now - told.began.get(name, now)
@@ -193,13 +198,12 @@ class Diagnoses:
                     {"rule": name, "seconds": round(seconds, 1)},
                 )
         for name, one in after.items():
-            if name in before:
+            if name in before and before[name].severity is one.severity:
                 continue
             facts = one.model_dump(mode="json", include={"severity", "seen", "means", "do", "command", "since"})
             facts |= {"rule": name, "events": list(one.events)}
-            self._say(
-                machine, "diagnosis.found", f"{machine.name} {name}: {one.seen}; {one.means}", Level.WARNING, now, facts
-            )
+            kind, level = _TOLD[one.severity]
+            self._say(machine, kind, f"{machine.name} {name}: {one.seen}; {one.means}", level, now, facts)
         return {name: told.began.get(name, now) for name in after}
 
     def _say(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from app.model.diagnosis import Severity
 from app.model.event import Event
 from tests.netboot.diagnose.stories import (
+    BEGAN,
     again,
     edited,
     inventory,
@@ -61,6 +63,33 @@ def test_d28_came_up_from_disk() -> None:
 
     assert problems(found) == {"D28"}
     assert found["D28"].seen == "debian-12 was to boot, but a system from its disk came up"
+
+
+def test_d28_a_machine_that_asks_nothing_after_its_reboot() -> None:
+    story = ordered(REBOOTS)
+    who = machine(story, bootenv="debian-12", inventory=inventory())
+    assert "D28" not in judged(story, 49, who)
+
+    doubted = judged(story, 50, who)["D28"]
+    assert (doubted.severity, doubted.row) == (Severity.WAIT, "D28? does not ask after its reboot")
+    assert doubted.seen == "debian-12 was to boot; rebooted 50 s ago, asks nothing"
+    assert problems(judged(story, 299, who)) == set()
+    assert problems(judged(story, 300, who)) == {"D28"}
+
+    # It has come back within 12 s before.
+    before = [
+        *then(recorded("uefi"), "agent.rebooting", 8),
+        *recorded("uefi", at=then(recorded("uefi"), "x", 20)[-1].time - BEGAN),
+    ]
+    story = then(then(before, "machine.assigned", 60, bootenv="debian-12"), "agent.rebooting", 1)
+    assert problems(judged(story, 50, who)) == {"D28"}
+
+
+def test_d28_an_order_to_boot_the_disk_is_no_order_for_the_network() -> None:
+    story = then(ordered(), "machine.assigned", 20, bootenv="local")
+    story = then(then(story, "agent.rebooting"), "dhcp.discover", 20, stage="os", vendor_class="dhclient")
+
+    assert "D28" not in judged(story, 400, machine(story, bootenv="local", inventory=inventory()))
 
 
 def test_d28_needs_an_order_and_a_system_of_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.model.diagnosis import Severity
 from app.model.event import Event
 from app.model.subnet import SubnetMode
 from tests.netboot.diagnose.stories import (
@@ -124,7 +125,10 @@ def test_d20_a_silent_kernel() -> None:
 
     assert problems(found) == {"D20"}
     assert found["D20"].seen == "fetched kernel and initrd of discovery; silent for 2 min"
+    doubted = judged(started(), 50)["D20"]
+    assert (doubted.severity, doubted.row) == (Severity.WAIT, "D20? its kernel is silent")
     assert problems(judged(started(), 119)) == set()
+    assert "D20" not in judged(started(), 49)
     assert problems(judged(recorded("uefi"), 600)) == set()
 
 
@@ -133,6 +137,21 @@ def test_d20_its_system_runs_but_its_agent_does_not_come() -> None:
     one = judged(story, 120)["D20"]
 
     assert (one.brief, one.means) == ("its agent is silent", "its system runs but its agent does not reach us")
+
+
+@pytest.mark.parametrize(("took", "doubted", "sure"), [(10, 50, 50), (25, 50, 75), (60, 90, 120), (110, 120, 120)])
+def test_d20_knows_how_long_this_machine_took_before(took: float, doubted: float, sure: float) -> None:
+    """Given up sooner where it is known to be quick, suspected later where it is known to be slow."""
+    first = recorded("uefi")
+    late = took - next(e.time for e in first if e.data.get("stage") == "os") + started()[-1].time
+    before = [e.model_copy(update={"time": e.time + late}) if e.time > started()[-1].time else e for e in first]
+    story = [*before, *upto(recorded("uefi", at=400), kind("http.sent", role="initrd"))]
+
+    assert "D20" not in judged(story, doubted - 1)
+    if doubted < sure:
+        assert judged(story, doubted + 1)["D20"].severity is Severity.WAIT
+    assert problems(judged(story, sure - 1)) == set()
+    assert problems(judged(story, sure + 1)) == {"D20"}
 
 
 def test_d20_too_little_memory_is_said_sooner() -> None:
@@ -158,8 +177,8 @@ def test_d20_a_kernel_alone_may_be_silent_for_ever() -> None:
 
 def test_d20_has_more_patience_with_other_systems_and_none_with_what_has_no_initrd() -> None:
     other = [edited(e, bootenv="debian-12") if e.data.get("role") == "script" else e for e in started()]
-    assert "D20" not in judged(other, 299)
-    assert "D20" in judged(other, 300)
+    assert judged(other, 299)["D20"].severity is Severity.WAIT
+    assert problems(judged(other, 300)) == {"D20"}
 
     memtest = upto(other, kind("http.sent", role="kernel"))
     assert "D20" not in judged(memtest, 3000)

@@ -96,6 +96,26 @@ def test_a_problem_is_told_once_and_shown_until_it_is_over(bench: Bench, diagnos
     until(lambda: not diagnoses.problem(KEY))
 
 
+def test_a_wait_stands_on_the_row_until_it_is_sure_or_over(bench: Bench, diagnoses: Diagnoses) -> None:
+    bench.findings = (BLOCKED.model_copy(update={"severity": Severity.WAIT}),)
+    diagnoses.observe(event("dhcp.ack"))
+    until(lambda: diagnoses.problem(KEY))
+    assert diagnoses.problem(KEY) == "D10? never asked for"
+    (waits,) = bench.said
+    assert (waits.kind, waits.level, waits.data["severity"]) == ("diagnosis.waiting", Level.INFO, "wait")
+
+    bench.findings = (BLOCKED,)
+    diagnoses.observe(event("dhcp.ack"))
+    until(lambda: len(bench.said) == 2)
+    assert bench.said[1].kind == "diagnosis.found"
+    until(lambda: diagnoses.problem(KEY) == "D10 never asked for")
+
+    bench.findings = ()
+    diagnoses.observe(event("tftp.sent"))
+    until(lambda: len(bench.said) == 3)
+    assert bench.said[2].kind == "diagnosis.cleared"
+
+
 def test_a_note_is_neither_told_nor_shown_in_a_row(bench: Bench, diagnoses: Diagnoses) -> None:
     bench.findings = (NOTE,)
     diagnoses.observe(event("tftp.aborted"))
