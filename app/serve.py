@@ -17,6 +17,8 @@ from app.errors import BootcartError
 # sysexits(3) EX_CONFIG: a supervisor that starts us again would only hear the same.
 EXIT_CONFIGURATION = 78
 
+_SWITCH_SECONDS = 0.001
+
 _LIST_FIELDS = frozenset({"interface", "file_root", "disable"})
 _SWITCHES = frozenset({"take_over"})
 
@@ -55,6 +57,9 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
     """Parse flags, run the engine, say in one line why it could not. `signals`: those that are installed."""
     flags = vars(parser().parse_args(list(arguments)))
     config = flags.pop("config")
+    # A thread that answers machines lets go of the interpreter with every packet, and would wait 5 ms to have it back
+    # while another thread, the store's writer say, has it.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         from pathlib import Path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 
 from app.clock import Clock
@@ -49,6 +50,8 @@ class Segments:
         self._homes: dict[str, str] = {}
         self._renamed: dict[str, str] = {}
         self._loop = asyncio.get_running_loop()
+        self._telling = threading.Lock()
+        self._booting: list[str] = []
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -131,9 +134,20 @@ class Segments:
     def seen(self, draft: EventDraft) -> None:
         """An event was emitted; a booting machine's router solicitation is answered. Safe from any thread."""
         if draft.kind == "dhcp.discover" and draft.data.get("stage") in _BOOTING_STAGES:
-            self._loop.call_soon_threadsafe(self.router.booting, draft.mac)
+            # One call tells of all that came since the last: waking the loop takes as long as an answer does.
+            with self._telling:
+                self._booting.append(draft.mac)
+                first = len(self._booting) == 1
+            if first:
+                self._loop.call_soon_threadsafe(self._tell_router)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _tell_router(self) -> None:
+        with self._telling:
+            macs, self._booting = self._booting, []
+        for mac in macs:
+            self.router.booting(mac)
 
     def _serves(self, name: str) -> bool:
         return not self._settings.interface or name in self._settings.interface

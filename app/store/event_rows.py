@@ -7,18 +7,23 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 
 from app.model.event import Event, EventDraft, Level
 from app.model.inert import inert
 from app.model.query import LIMIT_MAX, Page, Query, apply, fits
 from app.store import tables
+from app.store.bulk import BulkInsert
 
 _columns = tables.events.c
-INSERT = sa.insert(tables.events)
+# Facts come from many hands: what JSON does not know is kept as its text.
+_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
+# What comes back from JSON as it went in.
+_SAME = frozenset((str, int, bool, type(None)))
+_FIELDS = set(Event.model_fields)
 _KEYS = re.compile(r'"(?:[^"\\]|\\.)*": ')
 _STRUCTURE = frozenset("!~=,[]{} ")
 _TEXTS = ("kind", "level", "message", "mac", "machine", "address", "interface", "actor", "data")
@@ -54,32 +59,50 @@ class Selection:
         return terms
 
 
-def number(draft: EventDraft, event_id: int, machine: uuid.UUID | None) -> Event:
+class Numbered(NamedTuple):
+    """An event with its facts as they are stored."""
+
+    event: Event
+    facts: str
+
+
+def number(draft: EventDraft, event_id: int, machine: uuid.UUID | None) -> Numbered:
     """The event a draft becomes when it is stored: its facts as JSON gives them back."""
-    # Facts come from many hands: what JSON does not know is kept as its text, what UTF-8 does not know is replaced.
-    facts = json.dumps(draft.data, ensure_ascii=False, default=str)
-    return Event.model_construct(
-        id=event_id,
-        time=draft.time,
-        kind=draft.kind,
+    data, facts = draft.data, _json(draft.data)
+    if not facts.isascii() or any(type(value) not in _SAME for value in data.values()):
+        data = json.loads(_storable(facts))
+        facts = _json(data)
+    # A draft's own fields and what makes it an event: model_construct, which looks at each field, takes as long as all
+    # the rest of this.
+    event = Event.__new__(Event)
+    values = {
+        **draft.__dict__,
+        "id": event_id,
         # One line of plain text, whoever put it together.
-        message=inert(draft.message),
-        level=draft.level,
-        mac=draft.mac,
-        machine=draft.machine or machine,
-        address=draft.address,
-        interface=draft.interface,
-        actor=draft.actor,
-        data=json.loads(_storable(facts)),
-    )
+        "message": inert(draft.message),
+        "machine": draft.machine or machine,
+        "data": data,
+    }
+    object.__setattr__(event, "__dict__", values)
+    object.__setattr__(event, "__pydantic_fields_set__", _FIELDS)
+    object.__setattr__(event, "__pydantic_extra__", None)
+    object.__setattr__(event, "__pydantic_private__", None)
+    return Numbered(event, facts)
 
 
 def _storable(text: str) -> str:
+    """What UTF-8 does not know is replaced."""
     return text.encode("utf-8", "replace").decode()
 
 
-def row(event: Event) -> dict[str, Any]:
-    """The columns of an event."""
+def insert(dialect: Dialect) -> BulkInsert:
+    """What stores events."""
+    return BulkInsert(sa.insert(tables.events), tables.events, dialect)
+
+
+def row(numbered: Numbered) -> dict[str, Any]:
+    """The columns of an event, in the table's order."""
+    event = numbered.event
     return {
         "id": event.id,
         "time": event.time,
@@ -91,7 +114,7 @@ def row(event: Event) -> dict[str, Any]:
         "address": event.address,
         "interface": event.interface,
         "actor": event.actor,
-        "data": json.dumps(event.data, ensure_ascii=False),
+        "data": numbered.facts,
     }
 
 

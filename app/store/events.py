@@ -19,7 +19,7 @@ from app.model.query import Page, Query
 from app.store import event_rows
 from app.store.database import Database
 from app.store.directory import Directory
-from app.store.event_rows import Selection
+from app.store.event_rows import Numbered, Selection
 from app.store.ring import Ring
 from app.store.stream import CHUNK, TAIL, Follower, Tail
 from app.store.writer import RETRY_SECONDS
@@ -50,7 +50,8 @@ class EventLog:
         self._dropped_untold = 0
         self.dropped = 0
         """How many events were dropped since the start: they came faster than they could be stored."""
-        self._unstored: tuple[Event, ...] = ()
+        self._unstored: tuple[Numbered, ...] = ()
+        self._insert = event_rows.insert(database.engine.dialect)
         self._observers: deque[Observer] = deque()
         self._closed = False
         with database.read() as connection:
@@ -76,8 +77,11 @@ class EventLog:
                 self._dropped_untold += 1
                 self.dropped += 1
                 return
+            first = not self._queue
             self._queue.append(draft)
-        self._queued()
+        # Whoever was first has told the writer, which takes all.
+        if first:
+            self._queued()
 
     def observe(self, observer: Observer) -> None:
         """Call `observer` with each event from now on, in order, in the writer thread, once it is stored.
@@ -168,7 +172,7 @@ class EventLog:
 
     # Called by the writer, in its thread.
 
-    def take(self) -> Sequence[Event] | None:
+    def take(self) -> Sequence[Numbered] | None:
         """What could not be stored before, and what came since."""
         # One place is left for the word about those that were dropped.
         room = max(0, min(BATCH, UNSTORED_MAX - len(self._unstored) - 1))
@@ -183,19 +187,22 @@ class EventLog:
             drafts.append(self._dropped_draft(dropped))
         return [*self._unstored, *self._number(drafts)] or None
 
-    def write(self, connection: Connection, batch: Sequence[Event]) -> None:
+    def write(self, connection: Connection, batch: Sequence[Numbered]) -> None:
         """Into the open transaction."""
-        connection.execute(event_rows.INSERT, [event_rows.row(event) for event in batch])
+        self._insert.run(connection, [event_rows.row(each) for each in batch])
         if self._ring.due():
             self._ring.prune(connection)
 
-    def settle(self, batch: Sequence[Event], error: BootcartError | None) -> None:
+    def settle(self, batch: Sequence[Numbered], error: BootcartError | None) -> None:
         """Show what was stored; while the disk fails, show it all the same and try again."""
         if error is None:
             self._unstored = ()
             if self._ring.due():
                 self._ring.pruned()
-            self._ring.added(batch)
+            self._ring.added([each.event for each in batch])
+            if self._queue:
+                # What came while there was no room.
+                self._queued()
         elif self._database.writer.failing:
             self._unstored = tuple(batch)
             self._database.writer.wake(RETRY_SECONDS)
@@ -205,7 +212,7 @@ class EventLog:
             with self._lock:
                 self.dropped += len(batch)
                 self._dropped_untold += len(batch)
-        fresh = [event for event in batch if event.id > self._shown]
+        fresh = [each.event for each in batch if each.event.id > self._shown]
         if not fresh:
             return
         self._shown = fresh[-1].id
@@ -217,11 +224,10 @@ class EventLog:
                 except Exception:
                     log.exception("an observer of events failed at %s", event.kind)
 
-    def _number(self, drafts: Iterable[EventDraft]) -> Iterable[Event]:
+    def _number(self, drafts: Iterable[EventDraft]) -> Iterable[Numbered]:
         for draft in drafts:
-            event = event_rows.number(draft, self._next, self._machine_of(draft.mac) if draft.mac else None)
+            yield event_rows.number(draft, self._next, self._machine_of(draft.mac) if draft.mac else None)
             self._next += 1
-            yield event
 
     def _machine_of(self, mac: str) -> uuid.UUID:
         record = self._directory.machine_by_mac(mac)

@@ -7,11 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 
 from app.errors import BootcartError
 from app.model.subnet import Lease, LeaseState
 from app.store import tables
+from app.store.bulk import BulkInsert
 
 
 def load(connection: Connection) -> list[Lease]:
@@ -49,7 +50,7 @@ def restore(connection: Connection, lease: Lease) -> None:
 
 
 def row(lease: Lease) -> dict[str, Any]:
-    """The columns of a lease."""
+    """The columns of a lease, in the table's order."""
     return {
         "address": str(lease.address),
         "mac": lease.mac,
@@ -63,10 +64,11 @@ def row(lease: Lease) -> dict[str, Any]:
     }
 
 
-def upsert(dialect: str) -> sa.Insert:
-    """The statement that stores a lease over whatever its address had."""
+def upsert(dialect: Dialect) -> BulkInsert:
+    """What stores leases over whatever their addresses had."""
     columns = [column.name for column in tables.leases.columns if not column.primary_key]
-    statement = (postgresql if dialect == "postgresql" else sqlite).insert(tables.leases)
-    return statement.on_conflict_do_update(
+    statement = (postgresql if dialect.name == "postgresql" else sqlite).insert(tables.leases)
+    statement = statement.on_conflict_do_update(
         index_elements=["address"], set_={name: statement.excluded[name] for name in columns}
     )
+    return BulkInsert(statement, tables.leases, dialect)

@@ -32,7 +32,7 @@ class LeaseJournal:
         self._directory = directory
         self._queue: deque[_Request] = deque()
         self._lock = threading.Lock()
-        self._upsert = lease_rows.upsert(database.engine.dialect.name)
+        self._upsert = lease_rows.upsert(database.engine.dialect)
         database.writer.join(self)
 
     def load(self) -> list[Lease]:
@@ -71,7 +71,7 @@ class LeaseJournal:
         # Of two leases for one address in a group the later one stands, as it would in two commits.
         rows = {lease.address: lease_rows.row(lease) for leases, _ in batch for lease in leases}
         if rows:
-            connection.execute(self._upsert, list(rows.values()))
+            self._upsert.run(connection, list(rows.values()))
 
     def settle(self, batch: list[_Request], error: BootcartError | None) -> None:
         """Called by the writer."""

@@ -28,7 +28,7 @@ class SetClock:
 
 
 def mac(number: int) -> str:
-    return f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
+    return f"52:54:00:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
 
 
 def lease(number: int, clock_now: float = 1_700_000_000.0, **fields: Any) -> Lease:

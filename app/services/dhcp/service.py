@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from ipaddress import IPv4Address
@@ -20,6 +22,8 @@ from app.netboot.replies import shortened
 from app.netboot.view import NetworkView
 from app.netboot.wire.dhcp4 import ZERO, DhcpPacket
 from app.services.dhcp.responder import Emit, Interfaces, Responder
+
+log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
 # A wall clock further off than this was set; less is the drift that time keeping corrects.
@@ -87,6 +91,8 @@ class DhcpService(Responder):
         self._table = LeaseTable()
         self._anchor = clock.now() - clock.monotonic()
         self._shifted = 0.0
+        self._telling = threading.Lock()
+        self._settling: list[tuple[Answer, BaseException | None, float]] = []
         # By how much stored leases began after now, at the start.
         self._behind: list[float] = []
         self.counters.update(dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases"), 0))
@@ -147,6 +153,9 @@ class DhcpService(Responder):
 
     def begin(self) -> None:
         """Start to sweep; tell of a clock that went back while we did not run."""
+        with self._telling:
+            # What the journal told of while nobody listened was answered by nobody, and is in the table where it counts.
+            self._settling = []
         self._sweep()
         if self._behind:
             leases = [lease for lease in self._table.leases() if lease.expires > self.now()]
@@ -168,7 +177,26 @@ class DhcpService(Responder):
             self._finish(found)
             return
         shifted = self._shifted
-        self._journal.commit(found.lease_changes, lambda error: self.post(self._settled, found, error, shifted))
+        self._journal.commit(found.lease_changes, lambda error: self._journaled(found, error, shifted))
+
+    def _journaled(self, found: Answer, error: BaseException | None, shifted: float) -> None:
+        """From any thread: the journal is done with a lease. Leases come in groups, and one call wakes for a group."""
+        with self._telling:
+            self._settling.append((found, error, shifted))
+            first = len(self._settling) == 1
+        if first:
+            self.post(self._settle)
+
+    def _settle(self) -> None:
+        with self._telling:
+            group, self._settling = self._settling, []
+        for found, error, shifted in group:
+            try:
+                self._settled(found, error, shifted)
+            except Exception:
+                # The others of the group are on the disk all the same.
+                self.counters["errors"] += 1
+                log.exception("what followed a stored lease failed")
 
     def _finish(self, found: Answer) -> None:
         if found.reply is None and not found.events:

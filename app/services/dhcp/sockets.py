@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from app.errors import BootcartError, ConflictError, ForbiddenError
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 _IP_PKTINFO = 8
 _SO_RCVBUFFORCE = 33
 _PKTINFO = struct.Struct("=I4s4s")
+
+# Relays and our own addresses come again with every message.
+_address = lru_cache(maxsize=4096)(IPv4Address)
 
 _BUFFER = 4 * 1024 * 1024
 _DATAGRAM_MAX = 4096
@@ -96,7 +100,7 @@ def receive(udp: socket.socket) -> Datagram | None:
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(data) >= _PKTINFO.size:
             index, _, destination = _PKTINFO.unpack_from(data)
-    return Datagram(payload, IPv4Address(host), port, index, IPv4Address(destination))
+    return Datagram(payload, _address(host), port, index, _address(destination))
 
 
 class Sender:
