@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from app.model.inventory import Inventory
 _MAC_NAMESPACE = uuid.UUID("6b1f7e0a-6d0b-5f0c-9a35-0b007ca27000")
 
 
+@lru_cache(maxsize=8192)
 def machine_id_for(mac: str) -> uuid.UUID:
     """The id a machine first seen under this MAC address has."""
     return uuid.uuid5(_MAC_NAMESPACE, mac)
