@@ -1,4 +1,4 @@
-"""D15, D16, D17, D20: loaders that hang or loop, iPXE without its script, kernels that say nothing."""
+"""D17, D20: iPXE without its script, kernels that say nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from app.model.event import Event
 from app.model.subnet import SubnetMode
 from tests.netboot.diagnose.stories import (
     SUBNET,
-    again,
     edited,
     facts,
     inventory,
@@ -18,67 +17,9 @@ from tests.netboot.diagnose.stories import (
     machine,
     problems,
     recorded,
-    then,
     upto,
     without,
 )
-
-
-def loaded(name: str = "uefi") -> list[Event]:
-    """A boot up to its loader."""
-    return upto(recorded(name), kind("http.sent" if name == "uefi-http" else "tftp.sent", role="loader"))
-
-
-@pytest.mark.parametrize("name", ["uefi", "uefi-http"])
-def test_d15_the_loader_hangs(name: str) -> None:
-    found = judged(loaded(name), 20)
-
-    assert problems(found) == {"D15"}
-    one = found["D15"]
-    assert one.seen == "ipxe.efi was fetched 20 s ago and nothing was heard since"
-    assert one.command == "bootcart prefs set loader-uefi snponly.efi"
-    assert one.action == "prefs"
-    assert problems(judged(loaded(name), 19)) == set()
-
-
-def test_d15_knows_a_loader_that_did_start() -> None:
-    story = upto(recorded("uefi"), kind("tftp.missing", file="autoexec.ipxe"))
-
-    assert judged(story, 30)["D15"].means == "it started (looked for autoexec.ipxe), then its driver hung"
-
-
-def test_d15_is_over_with_ipxes_discover_or_another_request() -> None:
-    assert problems(judged(upto(recorded("uefi"), kind("dhcp.discover", stage="ipxe")), 2)) == set()
-    # shim fetches what it starts.
-    shim = then(loaded(), "tftp.started", 1, file="grubx64.efi", role="loader")
-    assert "D15" not in judged(shim, 60)
-
-
-def test_d15_firmware_that_asks_anew_has_refused_the_loader() -> None:
-    refused = [*loaded(), *again(upto(recorded("uefi"), kind("dhcp.discover")), 12)]
-    found = judged(refused, 1)
-
-    assert problems(found) == {"D15"}
-    assert found["D15"].brief == "ipxe.efi was refused"
-    assert found["D15"].seen.startswith("ipxe.efi was fetched; 5 s later the firmware asked")
-    assert found["D15"].means.startswith("Secure Boot is on and refused it")
-    # Long after it is another boot.
-    assert problems(judged([*loaded(), *again(upto(recorded("uefi"), kind("dhcp.discover")), 200)], 1)) == set()
-
-
-def test_d16_a_loader_that_loads_itself() -> None:
-    story = [event for n in range(3) for event in again(loaded(), 20.0 * n)]
-    found = judged(story, 1)
-
-    assert problems(found) == {"D16"}
-    assert found["D16"].seen == "ipxe.efi was fetched 3 times in 40 s"
-    assert "D16" not in judged(story[: -len(loaded())], 1)
-
-
-def test_d16_counts_anew_once_ipxe_has_asked() -> None:
-    story = [*again(loaded(), 0), *again(recorded("uefi"), 20), *again(loaded(), 120)]
-
-    assert "D16" not in judged(story, 1)
 
 
 def acked() -> list[Event]:
