@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import secrets
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -20,6 +18,7 @@ from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import DhcpPacket, MessageType
 from app.netboot.wire.frames import ethernet_udp4, mac_bytes, parse_udp4
 from app.netboot.words import plain
+from app.services.ear import open_ear, waiting
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ PROBE = 1.5
 """Seconds until the answer of `probe`; servers that take longer are heard by the ear that stays."""
 _REMEMBERED = 64
 _ETH_P_IP = 0x0800
-_SO_ATTACH_FILTER = 26
 _BROADCAST = IPv4Address("255.255.255.255")
 
 # Unfragmented UDP to port 68 over IPv4 with a 20-octet header: all a server sends to clients of the segment.
@@ -184,16 +182,7 @@ class ProbeService:
         ear.raw.send(frame)
 
     def _open(self, interface: Interface) -> None:
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        try:
-            code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _FILTER))
-            raw.setsockopt(
-                socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_FILTER), ctypes.addressof(code))
-            )
-            raw.bind((interface.name, _ETH_P_IP))
-        except OSError:
-            raw.close()
-            raise
+        raw = open_ear(interface.name, _ETH_P_IP, _FILTER)
         self._ears[interface.name] = _Ear(raw, interface.index)
         asyncio.get_running_loop().add_reader(raw, self._readable, interface.name)
 
@@ -203,18 +192,8 @@ class ProbeService:
         ear.raw.close()
 
     def _readable(self, name: str) -> None:
-        raw = self._ears[name].raw
-        for _ in range(64):
-            try:
-                frame, sender = raw.recvfrom(2048)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                log.info("%s: %s", name, error)
-                return
-            # What this host sends itself passes here too; it is not foreign.
-            if sender[2] != socket.PACKET_OUTGOING:
-                self.heard(name, frame)
+        for frame in waiting(self._ears[name].raw, name):
+            self.heard(name, frame)
 
     def heard(self, name: str, frame: bytes) -> None:
         """One frame from the wire of an interface."""

@@ -7,23 +7,20 @@ and no flags (RFC 4861 §6.2.3), and is never given where a real router advertis
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from app.clock import Clock
 from app.model.engine import Interface
 from app.netboot.wire import icmp6
+from app.services.ear import open_ear, waiting
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
 
 _ETH_P_IPV6 = 0x86DD
-_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
-_SO_ATTACH_FILTER = 26
 # Both come at once from firmware; whichever is first waits for the other at most this long (seconds).
 _PENDING = 5.0
 _BOOTING = 300.0
@@ -31,20 +28,16 @@ _ROUTER_MEMORY = 1800.0
 _REMEMBERED = 4096
 
 
-def _attach_filter(raw: socket.socket) -> None:
-    """Let the kernel drop all but ICMPv6 router solicitations and advertisements (socket(7), SO_ATTACH_FILTER)."""
-    program = [
-        (0x30, 0, 0, 20),  # ldb [next header]
-        (0x15, 0, 4, 58),  # ICMPv6?
-        (0x30, 0, 0, 54),  # ldb [type]
-        (0x15, 1, 0, 133),
-        (0x15, 0, 1, 134),
-        (0x06, 0, 0, 0xFFFF),
-        (0x06, 0, 0, 0),
-    ]
-    code = b"".join(struct.pack("HBBI", *step) for step in program)
-    buffer = ctypes.create_string_buffer(code)
-    raw.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
+# ICMPv6 router solicitations and advertisements.
+_FILTER = (
+    (0x30, 0, 0, 20),  # ldb [next header]
+    (0x15, 0, 4, 58),  # ICMPv6?
+    (0x30, 0, 0, 54),  # ldb [type]
+    (0x15, 1, 0, 133),
+    (0x15, 0, 1, 134),
+    (0x06, 0, 0, 0xFFFF),
+    (0x06, 0, 0, 0),
+)
 
 
 def _remember(memory: dict[str, V], mac: str, value: V) -> None:
@@ -93,16 +86,10 @@ class RouterService:
         self.listening = tuple(f"icmp6 router solicitations on {name}" for name in self._sockets)
 
     def _open(self, interface: Interface) -> None:
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
-            _attach_filter(raw)
-            raw.bind((interface.name, _ETH_P_IPV6))
             # Solicitations go to ff02::2, which the card drops unless somebody asks for it.
-            raw.setsockopt(
-                _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", interface.index, _PACKET_MR_ALLMULTI, 0, b"")
-            )
+            raw = open_ear(interface.name, _ETH_P_IPV6, _FILTER, groups_of=interface.index)
         except OSError as error:
-            raw.close()
             log.warning("cannot listen for router solicitations on %s: %s", interface.name, error)
             return
         self._sockets[interface.name] = raw
@@ -115,17 +102,8 @@ class RouterService:
         raw.close()
 
     def _readable(self, name: str) -> None:
-        raw = self._sockets[name]
-        for _ in range(64):
-            try:
-                frame, sender = raw.recvfrom(2048)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                log.info("%s: %s", name, error)  # the link went down; `follow` closes the socket when it is gone
-                return
-            if sender[2] != socket.PACKET_OUTGOING:
-                self.heard(name, frame)
+        for frame in waiting(self._sockets[name], name):
+            self.heard(name, frame)
 
     def heard(self, name: str, frame: bytes) -> None:
         """One frame from the wire of interface `name`."""
