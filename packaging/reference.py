@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 
-from app.cli.forms import COMMON, PAGE, Argument, Option, Verb  # noqa: E402 - found through the path set above
+from architectures_page import architectures_page  # noqa: E402 - found through the path set above
+from options_page import options_page  # noqa: E402
+
+from app.cli.forms import COMMON, PAGE, Argument, Option, Verb  # noqa: E402
 from app.cli.nouns import COMPLETION, ENGINE_VERBS, NOUNS  # noqa: E402
 from app.config import Settings  # noqa: E402
 from app.errors import BY_CODE  # noqa: E402
@@ -340,10 +343,12 @@ def _keys(actions: Iterable[Action]) -> Iterator[str]:
 
 PAGES: dict[str, Callable[[], str]] = {
     "api.md": api_page,
+    "architectures.md": lambda: architectures_page(NOTE, table),
     "cli.md": cli_page,
     "diagnoses.md": diagnoses_page,
     "events.md": events_page,
     "keys.md": keys_page,
+    "options.md": lambda: options_page(NOTE, table),
     "settings.md": settings_page,
 }
 

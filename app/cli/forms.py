@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "value", "number", "list", "switch"]
-"""How an option becomes JSON: a string; a string or null when empty; a number; a list of strings; a boolean."""
+Kind = Literal["text", "value", "number", "list", "pairs", "switch"]
+"""How an option becomes JSON: a string; a string or null when empty; a number; a list of strings (also parted by
+commas); a list of `name=value`, each as it is; a boolean."""
 
 
 @dataclass(frozen=True, slots=True)

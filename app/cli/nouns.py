@@ -6,11 +6,20 @@ from app.cli.forms import COMMON, PAGE, Argument, Noun, Option, Verb, editing, k
 
 SHELLS = ("bash", "zsh", "fish")
 
+_DHCP_OPTION = Option(
+    "--option",
+    "a DHCP option by name or number, such as ntp-servers=10.7.0.1 (repeatable); NAME= takes one away",
+    "pairs",
+    "options",
+    metavar="NAME=VALUE",
+)
+
 _MACHINE_FIELDS = (
     Option("--mac", "a MAC address of it (repeatable)", "list", "macs", metavar="MAC"),
     Option("--name", "another name", field="name"),
     Option("--description", "a note", field="description"),
     Option("--held", "give it an address, never a boot file", "switch", "held"),
+    _DHCP_OPTION,
     Option("--architecture", "amd64, arm64, …", field="architecture"),
     Option("--firmware", "what it boots with", field="firmware", choices=("bios", "uefi")),
 )
@@ -34,6 +43,7 @@ _SUBNET_FIELDS = (
     Option("--reservations-only", "give addresses to machines with a reservation alone", "switch", "reservations_only"),
     Option("--interface", "serve it on this interface only", field="interface", keys="interfaces"),
     Option("--confirmed", "another DHCP server on the segment is accepted", "switch", "confirmed"),
+    _DHCP_OPTION,
     Option("--description", "a note", field="description"),
 )
 
@@ -42,6 +52,7 @@ _RESERVATION_FIELDS = (
     Option("--address", "another address", field="address", metavar="ADDRESS"),
     Option("--hostname", "the name given with the address", field="hostname"),
     Option("--never-boot", "give the address, never a boot file", "switch", "never_boot"),
+    _DHCP_OPTION,
     Option("--description", "a note", field="description"),
 )
 

@@ -56,7 +56,7 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
         settings["metavar"] = option.metavar or option.flag.lstrip("-").upper()
         if option.choices:
             settings |= {"choices": option.choices, "metavar": None}
-        if option.kind == "list":
+        if option.kind in ("list", "pairs"):
             settings["action"] = "append"
         elif option.kind == "number":
             settings["type"] = _number
@@ -99,6 +99,8 @@ def body_of(verb: Verb, given: argparse.Namespace) -> dict[str, Any]:
         if option.kind == "list":
             # Repeated, or separated by commas; one empty value empties the field.
             value = [part.strip() for text in value for part in str(text).split(",") if part.strip()]
+        elif option.kind == "pairs":
+            value = [text for text in value if text.strip()]
         elif option.kind == "value" and value == "":
             value = None
         body[option.field] = value

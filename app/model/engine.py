@@ -115,6 +115,22 @@ PREFERENCES: tuple[Preference, ...] = (
         description="boot loader for 32-bit UEFI firmware, such as an ipxe-ia32.efi in a tree of --file-root; "
         "none comes with Bootcart",
     ),
+    *(
+        Preference(
+            name=f"loader-{name}",
+            value="",
+            default="",
+            description=f"boot loader for {words} UEFI firmware, in a tree of --file-root; none comes with Bootcart",
+        )
+        for name, words in (("arm32", "32-bit ARM"), ("riscv64", "64-bit RISC-V"), ("loong64", "64-bit LoongArch"))
+    ),
+    Preference(
+        name="dhcp-options",
+        value="",
+        default="",
+        description="DHCP options for every machine, such as ntp-servers=10.7.0.1; interface-mtu=9000; a subnet's, a "
+        "reservation's and a machine's own come before them",
+    ),
     Preference(
         name="unknown-token-timeout",
         value="600",

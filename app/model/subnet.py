@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.model.fields import Epoch, Mac, Model, Name
+from app.model.options import OptionValues
 
 
 class SubnetMode(StrEnum):
@@ -84,6 +85,7 @@ class Subnet(Model):
         default="", description="serve it on this interface only; empty: any that has an address in it"
     )
     confirmed: bool = Field(default=False, description="the operator accepts another DHCP server on the segment")
+    options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
     hold: str = Field(default="", description="why the subnet is not answered at the moment; empty: it is")
     description: str = ""
 
@@ -114,6 +116,7 @@ class Reservation(Model):
     mac: Mac
     hostname: str = ""
     never_boot: bool = Field(default=False, description="gets its address, never a boot file")
+    options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
     description: str = ""
 
 

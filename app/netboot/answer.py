@@ -6,7 +6,6 @@ from app.model.event import Level
 from app.model.subnet import Subnet, SubnetMode
 from app.netboot import proxy, requests
 from app.netboot.allocate import LeaseTable, Refusal
-from app.netboot.decide import decide
 from app.netboot.exchange import Answer, Arrival, Exchange, Policy
 from app.netboot.firmware import classify
 from app.netboot.identity import Client
@@ -138,8 +137,9 @@ def _discover(exchange: Exchange, subnet: Subnet) -> Answer:
         return exchange.silence(
             choice.refusal.value, f"subnet {subnet.name} gives addresses only to machines with a reservation"
         )
-    decision = requests.decision(exchange, subnet, exchange.firmware)
-    options = {**lease_options(lease_seconds(request, subnet)), **network_options(exchange, subnet)}
+    decision = requests.decision(exchange, subnet, exchange.firmware, choice.address)
+    network = network_options(exchange, subnet, choice.address)
+    options = {**lease_options(lease_seconds(request, subnet)), **network}
     packet = reply(exchange, MessageType.OFFER, options, decision=decision, yiaddr=choice.address)
     exchange.emit(
         "dhcp.offer",
@@ -169,14 +169,7 @@ def _inform(exchange: Exchange, subnet: Subnet) -> Answer:
     request = exchange.request
     if not usable(request.ciaddr) or request.ciaddr in exchange.arrival.local:
         return exchange.silence("bad-address", f"{request.ciaddr} is no client's address", told=False)
-    found = decide(
-        exchange.firmware,
-        exchange.client.mac,
-        exchange.view,
-        subnet,
-        exchange.policy.address or exchange.server,
-        exchange.policy.http_port,
-    )
+    found = requests.decision(exchange, subnet, exchange.firmware)
     packet = reply(
         exchange,
         MessageType.ACK,

@@ -117,6 +117,8 @@ class Exchange:
     server_id: IPv4Address = ZERO
     """Option 54 of the reply: `server`, unless the relay stands in for us (RFC 5107)."""
     events: list[EventDraft] = field(default_factory=list[EventDraft])
+    chosen: dict[int, bytes] | None = None
+    """Options an operator set for this client; None until they are worked out."""
 
     def emit(self, kind: str, message: str, *, level: Level | None = None, address: str = "", **data: object) -> None:
         """Add an event about this client; operating systems are of interest only to who asks for details."""

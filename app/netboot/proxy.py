@@ -8,7 +8,7 @@ from typing import Any
 from app.model.event import Level
 from app.model.subnet import Subnet, SubnetMode
 from app.netboot import requests
-from app.netboot.decide import Decision, decide
+from app.netboot.decide import Decision
 from app.netboot.exchange import Answer, Destination, Exchange, Via
 from app.netboot.firmware import ROM
 from app.netboot.replies import answer as replied
@@ -24,19 +24,6 @@ BOOT_PORT = 4011
 def _is_boot_client(exchange: Exchange) -> bool:
     vendor_class = exchange.request.options.get(opt.VENDOR_CLASS, b"")
     return vendor_class.startswith((pxe.PXE_CLIENT, pxe.HTTP_CLIENT))
-
-
-def _decide(exchange: Exchange, subnet: Subnet, *, proxy: bool) -> Decision:
-    server = exchange.policy.address or exchange.server
-    return decide(
-        exchange.firmware,
-        exchange.client.mac,
-        exchange.view,
-        subnet,
-        server,
-        exchange.policy.http_port,
-        proxy=proxy,
-    )
 
 
 def _facts(found: Decision) -> dict[str, Any]:
@@ -58,7 +45,7 @@ def answer_beside(exchange: Exchange, subnet: Subnet) -> Answer:
         return exchange.silence("proxy", "another DHCP server gives the addresses here", told=False)
     if not _is_boot_client(exchange):
         return exchange.silence("not-booting", "it asks for an address, which another DHCP server gives")
-    found = _decide(exchange, subnet, proxy=True)
+    found = requests.decision(exchange, subnet, exchange.firmware, proxy=True)
     # A menu that says "boot locally" is worth an offer: without one UEFI firmware asks for more than a minute.
     if not found.bootfile and not found.vendor_options:
         return exchange.silence(found.reason.value, found.why, level=Level.INFO)
@@ -104,7 +91,7 @@ def answer_boot(exchange: Exchange) -> Answer:
         return exchange.silence(reason, why)
     if exchange.policy.ceiling == "off" or subnet.hold or not subnet.enabled or subnet.mode is SubnetMode.OFF:
         return exchange.silence("subnet-held" if subnet.hold else "off", f"subnet {subnet.name} is not answered now")
-    found = _decide(exchange, subnet, proxy=True)
+    found = requests.decision(exchange, subnet, exchange.firmware, proxy=True)
     if not found.bootfile:
         return exchange.silence(found.reason.value, found.why, level=Level.INFO)
     item = pxe.boot_item(request.options.get(opt.VENDOR_OPTIONS, b""))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import jinja2
@@ -92,6 +94,37 @@ def render(bootenv: str, name: str, templates: Mapping[str, str], context: Mappi
         place, line = _line(error, templates)
         why = plain(str(error) or type(error).__name__)
         raise RenderError(bootenv, place or name, line, why) from error
+
+
+VALUE_WORK = 2000
+"""What a template for one value may do: it is rendered while a machine waits for its DHCP answer."""
+_VALUE = "value"
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str) -> CodeType:
+    return environment({}).compile(source, _VALUE, _VALUE)
+
+
+def check_value(source: str) -> None:
+    """Raise RenderError unless `source` is a template for one value."""
+    try:
+        _compiled(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise RenderError("", _VALUE, error.lineno, plain(error.message or "syntax error")) from error
+
+
+def value(source: str, context: Mapping[str, Any]) -> str:
+    """One value from its template, compiled once and rendered with little work. Raises RenderError."""
+    check_value(source)
+    sandbox = Sandbox({}, work_max=VALUE_WORK, finalize=_present)
+    try:
+        template = sandbox.template_class.from_code(sandbox, _compiled(source), dict(sandbox.globals))
+        return _bounded(template.generate(context), "", _VALUE)
+    except RenderError:
+        raise
+    except Exception as error:  # whatever an expression of a template can raise is that template's fault
+        raise RenderError("", _VALUE, 0, plain(str(error) or type(error).__name__)) from error
 
 
 def architectures(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

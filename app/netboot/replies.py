@@ -9,6 +9,7 @@ from app.model.event import Level
 from app.model.subnet import Subnet
 from app.netboot.decide import Decision
 from app.netboot.exchange import BROADCAST, CLIENT_PORT, SERVER_PORT, Answer, Destination, Exchange, Via
+from app.netboot.optionset import choose, sendable, takes_routes
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import BOOTREPLY, BROADCAST_FLAG, FILE_MAX, ZERO, DhcpPacket, MessageType, payload_limit
 
@@ -31,8 +32,11 @@ def lease_options(seconds: float) -> dict[int, bytes]:
     }
 
 
-def network_options(exchange: Exchange, subnet: Subnet) -> dict[int, bytes]:
-    """What a client needs to know of its network; the basics are sent unasked, some firmware forgets to ask."""
+def network_options(exchange: Exchange, subnet: Subnet, address: IPv4Address = ZERO) -> dict[int, bytes]:
+    """What a client needs to know of its network, `address` being its own, and the options set for it.
+
+    The basics are sent unasked: some firmware forgets to ask.
+    """
     wanted = exchange.request.options.get(opt.PARAMETERS, b"")
     options = {opt.SUBNET_MASK: subnet.cidr.netmask.packed}
     if subnet.router is not None:
@@ -45,6 +49,11 @@ def network_options(exchange: Exchange, subnet: Subnet) -> dict[int, bytes]:
         options[opt.BROADCAST] = subnet.cidr.broadcast_address.packed
     if opt.HOST_NAME in wanted and (name := _host_name(exchange)):
         options[opt.HOST_NAME] = name.encode()
+    chosen = choose(exchange, subnet, address)
+    if chosen:
+        options |= sendable(exchange, chosen, chosen.get(opt.ROUTER) or options.get(opt.ROUTER, b""))
+        if takes_routes(exchange, chosen):
+            options.pop(opt.ROUTER, None)
     return options
 
 
@@ -93,6 +102,9 @@ def reply(
     }
     boot = boot_options(exchange, decision) if decision is not None else {}
     bootfile = decision.bootfile.encode() if decision is not None else b""
+    if not bootfile and opt.ROOT_PATH in options and exchange.firmware.boots:
+        # Without a boot file iPXE boots what a root path names.
+        del options[opt.ROOT_PATH]
     return DhcpPacket(
         op=BOOTREPLY,
         xid=request.xid,

@@ -14,11 +14,13 @@ from app.netboot.decide import Decision, decide
 from app.netboot.exchange import Answer, Exchange
 from app.netboot.firmware import IPXE, ROM, Firmware
 from app.netboot.identity import holds, lease_key
+from app.netboot.optionset import choose
 from app.netboot.replies import answer as replied
 from app.netboot.replies import destination, lease_options, lease_seconds, network_options, refusal, reply
 from app.netboot.scope import is_ours, usable
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import ZERO, MessageType
+from app.netboot.words import plain
 
 # Firmware, its loader and the system follow each other within this; what comes later is another boot (seconds).
 _ONE_BOOT = 60.0
@@ -85,10 +87,19 @@ def excluded(exchange: Exchange, subnet: Subnet) -> frozenset[IPv4Address]:
     return exchange.arrival.local.union(item for item in others if item is not None)
 
 
-def decision(exchange: Exchange, subnet: Subnet, firmware: Firmware) -> Decision:
-    """What this client boots."""
+def decision(
+    exchange: Exchange, subnet: Subnet, firmware: Firmware, address: IPv4Address = ZERO, *, proxy: bool = False
+) -> Decision:
+    """What this client boots, `address` being the one it gets. An option 67 that is set for it names another file."""
     server = exchange.policy.address or exchange.server
-    return decide(firmware, exchange.client.mac, exchange.view, subnet, server, exchange.policy.http_port)
+    found = decide(
+        firmware, exchange.client.mac, exchange.view, subnet, server, exchange.policy.http_port, proxy=proxy
+    )
+    named = choose(exchange, subnet, address).get(opt.BOOT_FILE) if found.bootfile else None
+    if not named:
+        return found
+    file = named.decode("utf-8", "replace")
+    return replace(found, bootfile=file, why=f"option 67 is set to {plain(file)} for it")
 
 
 def boot_facts(subnet: Subnet, found: Decision) -> dict[str, Any]:
@@ -209,8 +220,8 @@ def _grant(exchange: Exchange, subnet: Subnet, address: IPv4Address, state: Stat
         hostname=firmware.hostname or _former_hostname(exchange, address),
         interface=exchange.arrival.interface,
     )
-    found = decision(exchange, subnet, firmware)
-    options = {**lease_options(seconds), **network_options(exchange, subnet)}
+    found = decision(exchange, subnet, firmware, address)
+    options = {**lease_options(seconds), **network_options(exchange, subnet, address)}
     ack = reply(
         exchange,
         MessageType.ACK,

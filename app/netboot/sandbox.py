@@ -45,14 +45,14 @@ _COUNTED, _JOINED, _WEIGHED = " counted", " joined", " weighed"
 class Work:
     """The allowance of one rendering. Everything here raises SecurityError when it is used up, or a value too large."""
 
-    def __init__(self) -> None:
-        self._left = WORK_MAX
+    def __init__(self, most: int = WORK_MAX) -> None:
+        self._left = self._most = most
 
     def spend(self, units: int = 1) -> None:
         """So much is done."""
         self._left -= units
         if self._left < 0:
-            raise SecurityError(f"it does too much: more than {WORK_MAX} loop passes, calls and the like")
+            raise SecurityError(f"it does too much: more than {self._most} loop passes, calls and the like")
 
     def room(self, characters: int) -> None:
         """A value of this size is about to be made."""
@@ -141,8 +141,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(("*", "**", "%", "+"))
 
-    def __init__(self, templates: Mapping[str, str], **options: Any) -> None:
-        self.work = Work()
+    def __init__(self, templates: Mapping[str, str], *, work_max: int = WORK_MAX, **options: Any) -> None:
+        self.work = Work(work_max)
 
         def used() -> bool:
             self.work.spend(_LOAD)

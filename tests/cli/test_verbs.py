@@ -56,6 +56,17 @@ def test_a_subnet_from_flags(bootcart: Running) -> None:
     assert bootcart("subnets", "show", "annex", "--json").json["enabled"] is False
 
 
+def test_dhcp_options_from_flags(bootcart: Running) -> None:
+    routes = "classless-static-route=10.0.0.0/8 via 10.9.0.2, default via 10.9.0.1"
+    made = bootcart(*RACK, "--option", "ntp-servers=10.9.0.1,10.9.0.2", "--option", routes, "--json")
+
+    assert made.json["options"] == {
+        "ntp-servers": "10.9.0.1,10.9.0.2",
+        "classless-static-route": "10.0.0.0/8 via 10.9.0.2, default via 10.9.0.1",
+    }
+    assert bootcart("subnets", "update", "r9", "--option", "", "--json").json["options"] == {}
+
+
 def test_a_reservation_and_a_machine(bootcart: Running) -> None:
     assert bootcart("reservations", "create", "10.7.0.60", "--mac", "52-54-00-00-00-60").code == 0
     assert bootcart("machines", "create", "node-20", "--mac", "5254.0000.0020", "--mac", "52:54:00:00:00:21").code == 0

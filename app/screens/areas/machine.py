@@ -11,6 +11,7 @@ from app.errors import BootcartError
 from app.model.diagnosis import Diagnosis
 from app.model.event import Event
 from app.model.machine import STATE_GLYPHS, Machine
+from app.model.options import write_options
 from app.model.query import Query
 from app.model.timeline import Timeline
 from app.screens import operations
@@ -270,6 +271,7 @@ async def edit(app: BootcartApp, machine: Machine) -> None:
         Field("description", "Description", "in your words", machine.description),
         Field("held", "Held", "yes: an address, never a boot file", "yes" if machine.held else "no", ("no", "yes")),
         Field("macs", "MAC addresses", "comma between several", ", ".join(machine.macs)),
+        Field("options", "DHCP options", "these count before its subnet's", write_options(machine.options)),
     )
 
     async def save(values: Values) -> Any:
@@ -280,8 +282,9 @@ async def edit(app: BootcartApp, machine: Machine) -> None:
             "description": values["description"],
             "held": values["held"] == "yes",
             "macs": listed(values["macs"]),
+            "options": values["options"],
         }
-        before = machine.model_dump(mode="json")
+        before = {**machine.model_dump(mode="json"), "options": write_options(machine.options)}
         changes = {name: value for name, value in changes.items() if before[name] != value}
         return await app.session.client.machines.update(str(machine.id), changes) if changes else machine
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.model.machine import Machine
+from app.model.options import write_options
 from app.model.subnet import Reservation
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.areas.machines import boots_next
+from app.screens.areas.subnets import OPTIONS_HELP
 from app.screens.dialogs.form import Field, Form, Values
 from app.screens.registry import Action
 from app.screens.widgets.lines import Span
@@ -117,6 +119,7 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
             "yes" if old and old.never_boot else "no",
             ("no", "yes"),
         ),
+        Field("options", "DHCP options", OPTIONS_HELP, write_options(old.options) if old else ""),
         Field("bootenv", "Boots", "what its machine boots next", boots, (DEFAULT, *envs)),
         Field("description", "Description", "in your words", old.description if old else ""),
     )
@@ -130,7 +133,7 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
         reservations = app.session.client.reservations
         if not done:
             done.append(await reservations.create(body))
-        before = done[-1].model_dump(mode="json")
+        before = {**done[-1].model_dump(mode="json"), "options": write_options(done[-1].options)}
         changes = {name: value for name, value in body.items() if str(before[name]) != str(value)}
         if changes:
             done.append(await reservations.update(str(done[-1].address), changes))

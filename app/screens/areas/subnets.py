@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import InvalidError
 from app.model.engine import Interface
+from app.model.options import write_options
 from app.model.subnet import Subnet, SubnetMode
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
@@ -89,6 +90,7 @@ class SubnetsArea(ListArea):
         self.table.marks.clear()
 
 
+OPTIONS_HELP = "like ntp-servers=10.7.0.1; interface-mtu=9000"
 MODES = tuple(mode.value for mode in SubnetMode)
 
 
@@ -121,6 +123,7 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
             had(lambda s: "yes" if s.reservations_only else "no"),
             ("no", "yes"),
         ),
+        Field("options", "DHCP options", OPTIONS_HELP, had(lambda s: write_options(s.options))),
         Field("description", "Description", "in your words", had(lambda s: s.description)),
     ]
 
@@ -146,6 +149,7 @@ def body_of(values: Values) -> dict[str, Any]:
         "interface": "" if values["interface"] == "any" else values["interface"],
         "next_server": values["next_server"] or None,
         "reservations_only": values["reservations_only"] == "yes",
+        "options": values["options"],
         "description": values["description"],
     }
 
@@ -173,6 +177,7 @@ async def change(app: BootcartApp, subnet: Subnet) -> None:
     """Change a subnet; only what was changed is sent."""
     before = subnet.model_dump(mode="json")
     before["ranges"] = [f"{one.start}-{one.end}" for one in subnet.ranges]
+    before["options"] = write_options(subnet.options)
 
     async def save(values: Values) -> Subnet:
         body = body_of(values)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from app.errors import InvalidError
 from app.model.engine import Preference
 from app.model.fields import Model, normal_mac
 from app.model.machine import Machine, machine_id_for, machine_name_for
 from app.model.subnet import Reservation, Subnet
+from app.netboot import optionset
+from app.netboot.wire import catalogue
 from app.services.commands.objects import key_of
 from app.services.commands.parsing import parse
 from app.services.commands.rules import machines
 from app.store.directory import Directory
 from app.store.documents import to_body
+
+ModelT = TypeVar("ModelT", bound=Model)
 
 _KINDS: dict[str, type[Model]] = {"machines": Machine, "subnets": Subnet, "reservations": Reservation}
 # A reservation's address can be changed: nothing else names it.
@@ -29,7 +33,7 @@ def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) ->
         hint = "set it: bootcart prefs set NAME VALUE" if noun == "prefs" else "they come by themselves"
         raise InvalidError(f"{noun} cannot be created", hint=hint)
     if kind is not Machine:
-        return parse(kind, body)
+        return _checked(parse(kind, body))
     fields = machines.writable(body, {"registered": True, "created": 0.0, "heartbeat": 0.0, "reboot_wanted": False})
     first = _first_mac(fields.get("macs"))
     if fields.get("id") is None:
@@ -41,7 +45,7 @@ def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) ->
     made = parse(Machine, fields)
     if directory.machine(made.id) is not None:
         raise InvalidError(f"there is already a machine with the id {made.id}", hint="leave the id out", field="id")
-    return made.model_copy(update={"created": now})
+    return _checked(made.model_copy(update={"created": now}))
 
 
 def changed(noun: str, current: Model, changes: Mapping[str, Any]) -> Model:
@@ -64,9 +68,39 @@ def changed(noun: str, current: Model, changes: Mapping[str, Any]) -> Model:
             body.pop(name, None)
             if name not in kind.model_fields:
                 parse(kind, {**body, name: value})
+        elif name == "options" and not (isinstance(value, str) and value):
+            body[name] = _merged(body.get(name, {}), value)
         else:
             body[name] = value
-    return parse(kind, body)
+    return _checked(parse(kind, body))
+
+
+def _merged(now: Mapping[str, Any], changes: Any) -> Any:
+    """Options with changes laid over them: null, or an empty value, takes one away (RFC 7396)."""
+    if isinstance(changes, (list, tuple)):
+        given = cast("Sequence[Any]", changes)
+        pairs = [str(each).partition("=") for each in given]
+        if not all(equals for _, equals, _ in pairs):
+            return given
+        changes = {name.strip(): value.strip() for name, _, value in pairs} if pairs else None
+    if changes is None or changes == "":
+        return {}
+    if not isinstance(changes, dict):
+        return cast("Any", changes)
+    kept = dict(now)
+    for name, value in cast("dict[str, Any]", changes).items():
+        option = catalogue.find(str(name))
+        known = option.name if option is not None else str(name)
+        kept.pop(known, None)
+        if value is not None and value != "":
+            kept[known] = value
+    return kept
+
+
+def _checked(made: ModelT) -> ModelT:
+    """The object with its DHCP options under their own names. Raises InvalidError for one that cannot be set."""
+    options: dict[str, str] = getattr(made, "options", {})
+    return made.model_copy(update={"options": optionset.checked(options)}) if options else made
 
 
 def preference_value(preference: Preference, changes: Mapping[str, Any]) -> str:

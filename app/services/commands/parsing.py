@@ -29,6 +29,7 @@ _HINTS = {
     "ranges": "write each like 10.7.0.100-10.7.0.200",
     "mode": "one of " + ", ".join(mode.value for mode in SubnetMode),
     "lease_time": "seconds, from 60 to 31536000",
+    "options": "write each like ntp-servers=10.7.0.1; names and types: docs/reference/options.md",
     "id": "a UUID; leave it out to have one made",
 }
 # A validator of a whole model names the field in its text: "ranges.0.end: 10.8.0.1 is not in 10.7.0.0/24".

@@ -62,5 +62,9 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(_value(item) for item in items[:3]) + (", …" if len(items) > 3 else "") + "]"
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
-        return f"{fields['start']}-{fields['end']}" if fields.keys() == {"start", "end"} else "…"
+        if fields.keys() == {"start", "end"}:
+            return f"{fields['start']}-{fields['end']}"
+        if all(isinstance(item, str) for item in fields.values()):
+            return plain("; ".join(f"{name}={item}" for name, item in fields.items()), 80) or "none"
+        return "…"
     return plain(str(value), 40)

@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 from app.config import log_levels
 from app.errors import InvalidError, NotFoundError
 from app.model.engine import PREFERENCES, Preference
-from app.netboot import sshkeys
+from app.model.options import read_options, write_options
+from app.netboot import optionset, sshkeys
+from app.netboot.bootpath import BadPathError, normalise
 from app.services.commands.rules import bootenvs
 from app.store.directory import Directory
 
 TIMEOUT_MIN, TIMEOUT_MAX = 30, 86_400
+LOADER_MAX = 127
 
 # They become lines of answer files: what could end a line, or a value, is no part of any of them.
 _INSTALL_FORMS = {
@@ -62,10 +65,30 @@ def check(preference: Preference, value: str, directory: Directory) -> str:
             log_levels(value or "info")
         except InvalidError as error:
             raise InvalidError(error.message, hint=error.hint, field="value") from None
+    elif name == optionset.FOR_ALL:
+        try:
+            return write_options(optionset.checked(read_options(value), "value"))
+        except ValueError as error:
+            hint = "parted by semicolons, for example ntp-servers=10.7.0.1; interface-mtu=9000"
+            raise InvalidError(str(error), hint=hint, field="value") from error
+    elif name.startswith("loader-"):
+        return _loader(value)
     elif name == "debian-mirror":
         _check_url(value)
         return value.rstrip("/")
     return value
+
+
+def _loader(value: str) -> str:
+    """A boot file's path, as DHCP can name it: 127 octets of ASCII (RFC 2131 section 2)."""
+    try:
+        path = normalise(value)
+        if len(path.encode("ascii")) > LOADER_MAX or " " in path:
+            raise BadPathError(f"it has a space, or is longer than {LOADER_MAX} characters")
+    except (BadPathError, UnicodeEncodeError) as error:
+        hint = "the path of a file in a tree of --file-root, for example ipxe-ia32.efi"
+        raise InvalidError(f"{value!r} cannot be a boot file: {error}", hint=hint, field="value") from error
+    return path
 
 
 def _check_bootenv(name: str, value: str, directory: Directory) -> None:
