@@ -7,16 +7,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.model.inert import inert
+
 _CONSOLE_TTY = re.compile(r"^/dev/(tty[0-9]+|ttyS[0-9]+|ttyAMA[0-9]+|ttyUSB[0-9]+|hvc[0-9]+|console)$")
 _CONSOLE_TERMS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi"})
 
+COMMAND_LINE = """\
+Use the command line instead, for example:
+  bootcart machines list
+  bootcart events watch
+  bootcart --help"""
+
 ADVICE = (
     "Bootcart's full-screen interface needs a terminal that can place its cursor; this one cannot.\n"
-    "Use the command line instead, for example:\n"
-    "  bootcart machines list\n"
-    "  bootcart events watch\n"
-    "  bootcart --help\n"
+    f"{COMMAND_LINE}\n"
     "or set TERM to what your terminal is (linux, vt100, xterm-256color ...)."
+)
+
+# What an operator wrote to redirect each stream.
+_STREAMS = (
+    ("standard input", "comes from", "without `<` and without a pipe before it"),
+    ("standard output", "goes to", "without `>` and without a pipe behind it"),
+    ("standard error", "goes to", "without `2>`"),
 )
 
 
@@ -70,12 +82,30 @@ def detect(
     return ConsoleProfile(False, "")
 
 
-def usable(environment: Mapping[str, str] | None = None) -> bool:
-    """A full-screen interface can be drawn here: both ends are terminals and TERM can place a cursor."""
+def obstacle(environment: Mapping[str, str] | None = None) -> str:
+    """Why no full-screen interface can be drawn here, and what to do: a stream that is none, a TERM that cannot."""
+    redirected = [stream for stream in range(len(_STREAMS)) if not os.isatty(stream)]
+    if redirected:
+        said = [f"{_STREAMS[stream][0]} {_STREAMS[stream][1]} {_target(stream)}" for stream in redirected]
+        undo = " and ".join(dict.fromkeys(_STREAMS[stream][2] for stream in redirected))
+        lines = (
+            "Bootcart's full-screen interface needs a terminal on standard input, output and error:",
+            *(f"  {each}" for each in said),
+            f"Start it {undo}; over ssh with `ssh -t`.",
+        )
+        return "\n".join((*lines, COMMAND_LINE))
     environment = os.environ if environment is None else environment
-    if environment.get("TERM", "dumb") in ("dumb", "unknown", ""):
-        return False
-    return all(os.isatty(stream) for stream in (0, 1, 2))
+    return ADVICE if environment.get("TERM", "dumb") in ("dumb", "unknown", "") else ""
+
+
+def _target(stream: int) -> str:
+    """Where a stream that is no terminal leads: a file by its path, else what kind of thing it is."""
+    try:
+        name = os.readlink(f"/proc/self/fd/{stream}")
+    except OSError:
+        return "nowhere: it is closed"
+    kind = name.partition(":")[0]
+    return inert(name) if name.startswith("/") else f"a {kind}"
 
 
 def terminal_name() -> str | None:

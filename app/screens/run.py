@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.client.endpoint import choose
 from app.errors import BootcartError
-from app.screens.profile import ADVICE, detect, terminal_name, usable
+from app.screens.profile import detect, obstacle, terminal_name
 
 if TYPE_CHECKING:
     from app.client.protocol import Client
@@ -23,8 +23,8 @@ def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = N
     """Open the interface; returns its exit code: 0 left, 2 no terminal, 75 a host plan is to be applied, 76 stop."""
     environment = os.environ if environment is None else environment
     options = _parser().parse_args(list(arguments))
-    if not usable(environment):
-        sys.stderr.write(ADVICE + "\n")
+    if told := obstacle(environment):
+        sys.stderr.write(told + "\n")
         return USAGE
     try:
         endpoint = choose(options.endpoint, options.data_dir, environment)

@@ -76,7 +76,7 @@ def test_without_a_terminal_it_says_what_to_use(house: House) -> None:
     done = house.call()
 
     assert done.returncode == 2
-    assert "the interface needs a terminal" in done.stderr
+    assert "needs a terminal, and this is redirected: standard input (<, |), standard output (>, |), s" in done.stderr
     assert not (house.run_dir / "api.sock").exists()
 
 

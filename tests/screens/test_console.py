@@ -20,7 +20,7 @@ from rich.cells import cell_len
 
 from app.model.event import Level
 from app.model.machine import machine_id_for
-from app.screens.profile import ADVICE, ConsoleProfile, detect, usable
+from app.screens.profile import ADVICE, ConsoleProfile, detect, obstacle
 from app.screens.registry import AREAS
 from app.screens.run import run
 from app.screens.words import CP437, console_text, safe
@@ -66,16 +66,44 @@ def test_dumb_terminals_get_advice(
     term: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "isatty", lambda stream: True)
-    assert not usable({"TERM": term})
+    assert obstacle({"TERM": term}) == ADVICE
     assert run([], {"TERM": term}) == 2
     assert capsys.readouterr().err == ADVICE + "\n"
     assert "bootcart machines list" in ADVICE
 
 
-def test_no_terminal_gets_advice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("redirection", "told"),
+    [
+        ("2>{file}", ["  standard error goes to {file}", "Start it without `2>`;"]),
+        (">{file}", ["  standard output goes to {file}", "Start it without `>` and without a pipe behind it;"]),
+        ("2>&1 | cat", ["  standard output goes to a pipe", "  standard error goes to a pipe", "`>`", "`2>`"]),
+        ("</dev/null", ["  standard input comes from /dev/null", "Start it without `<`"]),
+        ("2>&-", ["  standard error goes to nowhere: it is closed"]),
+    ],
+)
+def test_a_redirected_stream_is_named_and_what_to_do(redirection: str, told: list[str], tmp_path: Path) -> None:
+    file, said_in = tmp_path / "told", tmp_path / "said"
+    ask = "from app.screens.profile import obstacle; told = obstacle({'TERM': 'xterm'})"
+    command = f"{sys.executable} -c \"{ask}; open('{said_in}', 'w').write(told)\" {redirection.format(file=file)}"
+    master, terminal = pty.openpty()
+    try:
+        argv = ["sh", "-c", command]
+        subprocess.run(argv, stdin=terminal, stdout=terminal, stderr=terminal, check=True, timeout=60, cwd=ROOT)
+    finally:
+        os.close(terminal)
+        os.close(master)
+    said = said_in.read_text()
+
+    assert all(each.format(file=file) in said for each in told)
+    assert said.count("  standard ") == len([each for each in told if each.startswith("  ")])
+    assert "bootcart machines list" in said
+
+
+def test_no_terminal_ends_with_two(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(os, "isatty", lambda stream: stream != 1)
     assert run([], {"TERM": "xterm"}) == 2
-    assert "command line" in capsys.readouterr().err
+    assert "standard output goes to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
