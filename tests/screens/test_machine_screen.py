@@ -165,6 +165,19 @@ async def test_forget_from_here_goes_back() -> None:
         await stage.see("machines > all 11")
 
 
+async def test_a_machine_that_is_kept_stays_open_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A listing comes in pages, and this machine is not on the first one.
+    monkeypatch.setattr("app.model.query.LIMIT_MAX", 3)
+    async with opened() as stage:
+        await show(stage, 10)
+        await stage.press("d")
+        await stage.until(lambda: isinstance(stage.app.screen, Ask), "the question")
+        await stage.press("escape")
+        await stage.until(lambda: not isinstance(stage.app.screen, Ask), "the answer")
+        await stage.press("i")
+        await stage.until(lambda: "node-10 > inventory" in stage.crumbs, "its inventory")
+
+
 async def test_a_script_that_does_not_render_says_why() -> None:
     from app.errors import InvalidError
 

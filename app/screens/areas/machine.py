@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.widget import Widget
 
-from app.errors import BootcartError
+from app.errors import BootcartError, NotFoundError
 from app.model.diagnosis import Diagnosis
 from app.model.event import Event
 from app.model.machine import STATE_GLYPHS, Machine
@@ -245,7 +245,9 @@ class MachineScreen(Area):
         """`d`, `x`."""
         if self.machine is not None:
             await operations.forget(self.app, [self.machine], set())
-            if self.key not in {str(one.id) for one in (await self.app.session.client.machines.list()).items}:
+            try:
+                await self.app.session.client.machines.show(self.key)
+            except NotFoundError:
                 self.dismiss()
 
     def do_would_get(self) -> None:
