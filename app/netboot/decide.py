@@ -10,10 +10,9 @@ from app.model.bootenv import BootKind
 from app.model.subnet import Subnet, SubnetMode
 from app.netboot.bootpath import script_path
 from app.netboot.firmware import IPXE, ROM, Firmware
+from app.netboot.loaders import loader_of
 from app.netboot.view import NetworkView
 from app.netboot.wire import pxe
-
-ARM64_LOADER = "ipxe-arm64.efi"
 
 
 class Withheld(StrEnum):
@@ -74,6 +73,9 @@ def _sent_on_by_script(firmware: Firmware) -> bool:
 
 def _withheld(firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet) -> Decision | None:
     """What keeps this machine from any boot file, before its firmware is looked at."""
+    if firmware.zero_touch:
+        why = f"{firmware.zero_touch} fetches what options 67, 114 and 150 name, no loader: set those it takes"
+        return Decision(why, reason=Withheld.NOT_BOOTING)
     if not firmware.boots:
         return Decision("it asks for an address, not for something to boot", reason=Withheld.NOT_BOOTING)
     if view.holding():
@@ -82,7 +84,7 @@ def _withheld(firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet) -
         return Decision(f"subnet {subnet.name} is off", reason=Withheld.SUBNET_OFF)
     if subnet.mode is SubnetMode.UNMANAGED:
         return Decision(f"subnet {subnet.name} gives addresses only", reason=Withheld.UNMANAGED)
-    reservation = view.reservation_for(mac)
+    reservation = reservation_of(client, subnet, view)
     if reservation is not None and reservation.never_boot:
         why = f"the reservation of {reservation.address} says never to boot it"
         return _without_file(firmware, why, Withheld.NEVER_BOOT)
@@ -98,23 +100,6 @@ def _withheld(firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet) -
     if bootenv is not None and bootenv.kind is BootKind.IGNORE:
         return Decision(f"leave it alone: {because}", reason=Withheld.IGNORE, bootenv=name)
     return None
-
-
-def _loader(firmware: Firmware, view: NetworkView) -> str:
-    """The loader's file for this firmware, empty where there is none."""
-    if firmware.raspberry_pi:
-        return ""
-    match firmware.arch:
-        case 0 if firmware.transport == "tftp":
-            return view.preference("loader-bios")
-        case 6 | 15:
-            return view.preference("loader-ia32")
-        case 7 | 9 | 16:
-            return view.preference("loader-uefi")
-        case 11 | 19:
-            return ARM64_LOADER
-        case _:
-            return ""
 
 
 def decide(
@@ -157,10 +142,11 @@ def decide(
             vendor_options=pxe.RASPBERRY_PI_OPTIONS,
             bootenv=name,
         )
-    loader = _loader(firmware, view)
+    loader, missing = loader_of(firmware.arch, firmware.transport, view.preference)
     if not loader:
         words = firmware.arch_name or "firmware that names no architecture"
-        return Decision(f"there is no boot loader for {words}", reason=Withheld.UNSUPPORTED_ARCH, bootenv=name)
+        why = f"there is no boot loader for {words}: {missing}"
+        return Decision(why, reason=Withheld.UNSUPPORTED_ARCH, bootenv=name)
     words = "its iPXE cannot do HTTP and gets a loader that can" if firmware.stage == IPXE else f"{firmware.title}"
     if firmware.transport == "http":
         return Decision(

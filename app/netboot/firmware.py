@@ -20,6 +20,19 @@ _RASPBERRY_PI = ("b8:27:eb", "dc:a6:32", "e4:5f:01", "d8:3a:dd", "2c:cf:67", "28
 _RASPBERRY_PI_CLASS = b"PXEClient:Arch:00000:UNDI:002001"
 # Firmware that names no architecture is older than option 93, and was all BIOS.
 _BEFORE_OPTION_93 = 0
+# Firmware that names its type and no PXE class: petitboot calls itself udhcp, U-Boot by its processor.
+_WITHOUT_CLASS = frozenset({14, 21, 22, 23, 24})
+_U_BOOT_CLASS = b"U-Boot"
+_RPIBOOT = 41
+# Switches whose own installer asks for what to install (vendor class), and what it is called.
+_ZERO_TOUCH = (
+    (b"onie_vendor:", "ONIE"),
+    (b"ciscopnp", "Cisco plug and play"),
+    (b"Cisco", "Cisco power-on provisioning"),
+    (b"Arista;", "Arista zero-touch provisioning"),
+    (b"Juniper-", "Juniper zero-touch provisioning"),
+    (b"cumulus-linux", "Cumulus zero-touch provisioning"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,8 @@ class Firmware:
     guid: str = ""
     hostname: str = ""
     raspberry_pi: bool = False
+    zero_touch: str = ""
+    """The installer of a switch, in words; it fetches what options 67, 114 and 150 name, no loader."""
 
     @property
     def boots(self) -> bool:
@@ -54,6 +69,8 @@ class Firmware:
     @property
     def title(self) -> str:
         """In words, for example `UEFI x64 HTTP boot firmware`."""
+        if self.zero_touch:
+            return f"{self.zero_touch} ({self.vendor_class})"
         if self.stage == OS:
             return f"an operating system ({self.vendor_class})" if self.vendor_class else "an operating system"
         if self.raspberry_pi:
@@ -61,6 +78,8 @@ class Firmware:
         if self.stage == IPXE:
             version = f" {self.ipxe_version}" if self.ipxe_version else ""
             return f"iPXE{version} on {self.arch_name or 'unnamed firmware'}"
+        if self.arch in _WITHOUT_CLASS:
+            return f"{self.arch_name} firmware"
         return f"{self.arch_name} {'HTTP boot' if self.transport == 'http' else 'PXE'} firmware"
 
     @property
@@ -73,7 +92,7 @@ class Firmware:
 
 
 # The types that get a boot file, most wanted first where a client names several.
-_SERVED = frozenset({0, 7, 9, 11, 16, 19})
+_SERVED = frozenset({0, 7, 9, 11, 16, 17, 19, 20})
 
 
 def _chosen(archs: tuple[int, ...]) -> int | None:
@@ -110,13 +129,16 @@ def _classify(vendor_class: bytes, user_class: bytes, ipxe: bytes, architecture:
         stage = OS
     archs = pxe.architectures(architecture)
     arch = _chosen(archs)
+    if stage == OS and (arch in _WITHOUT_CLASS or vendor_class.startswith(_U_BOOT_CLASS)):
+        stage = ROM
     if arch is None:
         arch = pxe.class_architecture(vendor_class)
     if arch is None and stage == ROM and not is_http:
         arch = _BEFORE_OPTION_93
     known = pxe.ARCHITECTURES.get(arch) if arch is not None else None
     name = known.name if known else f"architecture {arch} (0x{arch:04x})" if arch is not None else ""
-    raspberry_pi = stage == ROM and pi_card
+    raspberry_pi = stage == ROM and (pi_card or arch == _RPIBOOT)
+    switches = (words for begins, words in _ZERO_TOUCH if stage == OS and vendor_class.startswith(begins))
     return Firmware(
         stage=stage,
         arch=arch,
@@ -130,4 +152,5 @@ def _classify(vendor_class: bytes, user_class: bytes, ipxe: bytes, architecture:
         features=features,
         ipxe_version=version,
         raspberry_pi=raspberry_pi,
+        zero_touch=next(switches, ""),
     )

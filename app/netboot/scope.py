@@ -94,7 +94,9 @@ def locate(exchange: Exchange) -> tuple[str, str]:
     subnet = _containing(exchange, link) if link is not None else _preferred(exchange, _on_the_segment(exchange))
     exchange.subnet = subnet
     exchange.server = _server(exchange, subnet)
-    exchange.server_id = opt.address(relay.get(opt.RELAY_SERVER_OVERRIDE)) or exchange.server
+    # Only a relay can stand in for us; what a client, or a switch that snoops, puts there is no relay's word.
+    override = relay.get(opt.RELAY_SERVER_OVERRIDE) if not request.giaddr.is_unspecified else None
+    exchange.server_id = opt.address(override) or exchange.server
     if subnet is None:
         return "no-subnet", f"no subnet is defined for {where}"
     if exchange.server == ZERO:

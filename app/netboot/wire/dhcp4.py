@@ -26,6 +26,8 @@ _LENGTH_MIN = 300
 # What is left of an Ethernet frame for UDP payload; nothing larger is ever sent.
 LENGTH_MAX = 1472
 _IP_UDP = 28
+# Its address does not fit: it has none here, and the length is zero (RFC 4390 section 2.1). Some firmware says 20.
+_INFINIBAND = 32
 _DATAGRAM_MIN = 576
 
 
@@ -135,7 +137,9 @@ def decode(octets: bytes) -> DhcpPacket:
     if op not in (BOOTREQUEST, BOOTREPLY):
         raise DhcpError(f"operation {op} is neither request nor reply")
     if hlen > len(chaddr):
-        raise DhcpError(f"a hardware address of {hlen} octets")
+        if htype != _INFINIBAND:
+            raise DhcpError(f"a hardware address of {hlen} octets")
+        hlen = 0
     found = opt.split(octets[_HEADER.size :])
     overload = next((value[0] for code, value in found if code == opt.OVERLOAD and len(value) == 1), 0)
     if overload & 1:

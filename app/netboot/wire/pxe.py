@@ -93,7 +93,7 @@ ARCHITECTURES: dict[int, Architecture] = {
         Architecture(38, "UEFI LoongArch 32", "loong32", "uefi", "http"),
         Architecture(39, "UEFI LoongArch 64", "loong64", "uefi"),
         Architecture(40, "UEFI LoongArch 64", "loong64", "uefi", "http"),
-        Architecture(41, "ARM rpiboot", "arm64"),
+        Architecture(41, "Raspberry Pi", "arm64"),
     )
 }
 

@@ -1,0 +1,103 @@
+"""Which boot file each processor architecture type is given, or why none is (IANA registry; option 93, RFC 4578)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.netboot.wire.pxe import ARCHITECTURES
+
+ARM64_LOADER = "ipxe-arm64.efi"
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """What one architecture type is given: `file`, or the file `preference` names; where both are empty, nothing.
+
+    `why` tells, in words that go on from "there is no boot loader for …", why nothing is given.
+    """
+
+    file: str = ""
+    preference: str = ""
+    why: str = ""
+
+
+_BIOS = Loader(preference="loader-bios")
+_X64 = Loader(preference="loader-uefi")
+_ARM64 = Loader(ARM64_LOADER)
+
+
+def _named(preference: str) -> Loader:
+    return Loader(preference=preference, why=f"none comes with Bootcart; the preference {preference} can name one")
+
+
+_IA32, _ARM32 = _named("loader-ia32"), _named("loader-arm32")
+_RISCV64, _LOONG64 = _named("loader-riscv64"), _named("loader-loong64")
+_OWN = "option 67 of the machine, or of its subnet, can name a file of yours"
+_GONE = Loader(why="nothing boots on it any more")
+_NO_BUILD = Loader(why=f"iPXE is not built for it; {_OWN}")
+_OPEN_FIRMWARE = Loader(why=f"it starts GRUB's core.elf, and none comes with Bootcart; {_OWN}")
+
+LOADERS: dict[int, Loader] = {
+    0: _BIOS,
+    1: _GONE,
+    2: _GONE,
+    3: _GONE,
+    4: _GONE,
+    5: _GONE,
+    6: _IA32,
+    7: _X64,
+    8: _GONE,
+    9: _X64,
+    10: _ARM32,
+    11: _ARM64,
+    12: _OPEN_FIRMWARE,
+    13: _OPEN_FIRMWARE,
+    14: Loader(why="petitboot takes no loader but a menu; options 209 and 210 can name one of yours"),
+    15: _IA32,
+    16: _X64,
+    17: _X64,
+    18: _ARM32,
+    19: _ARM64,
+    20: _BIOS,
+    21: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 10; {_OWN}"),
+    22: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 11; {_OWN}"),
+    23: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 18; {_OWN}"),
+    24: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 19; {_OWN}"),
+    25: _NO_BUILD,
+    26: _NO_BUILD,
+    27: _RISCV64,
+    28: _RISCV64,
+    29: _NO_BUILD,
+    30: _NO_BUILD,
+    31: Loader(why=f"it starts a kernel by its own loader, and none of Bootcart's is for it; {_OWN}"),
+    32: Loader(why=f"it reads a list of files (.ins), and none of Bootcart's is for it; {_OWN}"),
+    33: _NO_BUILD,
+    34: _NO_BUILD,
+    35: _NO_BUILD,
+    36: _NO_BUILD,
+    37: _NO_BUILD,
+    38: _NO_BUILD,
+    39: _LOONG64,
+    40: _LOONG64,
+    41: Loader(why="only a Raspberry Pi sends it, which fetches its own files"),
+}
+"""Every registered type. What is not in it is unknown, and given nothing."""
+
+UNKNOWN = Loader(why=f"nobody has registered it; {_OWN}")
+
+
+def loader_of(arch: int | None, transport: str, preference: Callable[[str], str]) -> tuple[str, str]:
+    """The boot file for an architecture type, and why there is none where it is empty.
+
+    `transport` is how the firmware says that it takes its file: BIOS code is of no use to one that says HTTP without
+    the type of a BIOS that can.
+    """
+    if arch is None:
+        return "", "it does not say what it is"
+    loader = LOADERS.get(arch, UNKNOWN)
+    known = ARCHITECTURES.get(arch)
+    if loader is _BIOS and known is not None and known.transport != transport:
+        return "", "it says BIOS and HTTP, and BIOS code cannot be started by UEFI"
+    file = loader.file or (preference(loader.preference) if loader.preference else "")
+    return file, "" if file else loader.why
