@@ -13,11 +13,10 @@ from app.netboot.allocate import Refusal
 from app.netboot.decide import Decision, Withheld, decide
 from app.netboot.exchange import Answer, Exchange
 from app.netboot.firmware import IPXE, ROM, Firmware
-from app.netboot.identity import holds, same
+from app.netboot.identity import holds, lease_key
 from app.netboot.optionset import choose
 from app.netboot.replies import answer as replied
 from app.netboot.replies import destination, lease_options, lease_seconds, network_options, refusal, reply
-from app.netboot.reserved import reservation_of
 from app.netboot.scope import is_ours, usable
 from app.netboot.wire import options as opt
 from app.netboot.wire import pxe
@@ -184,7 +183,7 @@ def _init_reboot(exchange: Exchange, subnet: Subnet, address: IPv4Address) -> An
     if record is None:
         # RFC 2131 section 4.3.2: without a record of the client the server must stay silent, it may be another's.
         return exchange.silence("no-record", f"nothing is known of a lease of {address}", told=False)
-    reservation = reservation_of(exchange.client, subnet, exchange.view)
+    reservation = exchange.view.reservation_for(exchange.client.mac)
     if reservation is not None and reservation.address != address and reservation.address in subnet.cidr:
         return refusal(exchange, _why(Refusal.MOVED, address, subnet))
     refused = _refused(exchange, subnet, address)
@@ -216,7 +215,7 @@ def _is_its_own(exchange: Exchange, address: IPv4Address) -> bool:
 def _grant(exchange: Exchange, subnet: Subnet, address: IPv4Address, state: State) -> Answer:
     """ACK an address; the lease is pending until the caller has stored it."""
     packet, now = exchange.request, exchange.now
-    seconds = lease_seconds(exchange, subnet)
+    seconds = lease_seconds(packet, subnet)
     firmware = _firmware(exchange)
     lease = Lease(
         address=address,
@@ -267,7 +266,7 @@ def _since(exchange: Exchange, address: IPv4Address, firmware: Firmware, state: 
     record = exchange.table.at(address)
     if record is None or record.state is not LeaseState.BOUND or record.expires <= exchange.now:
         return exchange.now
-    if not same(record, exchange.client):
+    if lease_key(record) != exchange.client.key:
         return exchange.now
     new_boot = firmware.stage in (ROM, IPXE) and state is State.SELECTING and exchange.now - record.since > _ONE_BOOT
     return exchange.now if new_boot else record.since
@@ -275,7 +274,7 @@ def _since(exchange: Exchange, address: IPv4Address, firmware: Firmware, state: 
 
 def _former_hostname(exchange: Exchange, address: IPv4Address) -> str:
     record = exchange.table.at(address)
-    return record.hostname if record is not None and same(record, exchange.client) else ""
+    return record.hostname if record is not None and lease_key(record) == exchange.client.key else ""
 
 
 def _held_by_sender(exchange: Exchange, address: IPv4Address | None) -> Lease | None:
@@ -284,7 +283,7 @@ def _held_by_sender(exchange: Exchange, address: IPv4Address | None) -> Lease | 
     if address is None or (server is not None and not is_ours(exchange, server)):
         return None
     record = exchange.table.at(address)
-    if record is None or record.state is not LeaseState.BOUND or not same(record, exchange.client):
+    if record is None or record.state is not LeaseState.BOUND or lease_key(record) != exchange.client.key:
         return None
     return record
 
