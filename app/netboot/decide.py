@@ -84,7 +84,7 @@ def _withheld(firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet) -
         return Decision(f"subnet {subnet.name} is off", reason=Withheld.SUBNET_OFF)
     if subnet.mode is SubnetMode.UNMANAGED:
         return Decision(f"subnet {subnet.name} gives addresses only", reason=Withheld.UNMANAGED)
-    reservation = reservation_of(client, subnet, view)
+    reservation = view.reservation_for(mac)
     if reservation is not None and reservation.never_boot:
         why = f"the reservation of {reservation.address} says never to boot it"
         return _without_file(firmware, why, Withheld.NEVER_BOOT)
