@@ -144,9 +144,10 @@ class Keeper:
         shelter = self.folder / "shelter"
         for folder in (shelter, shelter / "program", shelter / "python"):
             folder.mkdir()
-        for path, mode in ((places.folder, 0o711), (places.data, 0o700)):
-            os.chown(path, self._account.uid, self._account.gid)
+        # What is inside comes first: once the folder is the account's, its content may be a link to anything.
+        for path, mode in ((places.data, 0o700), (places.folder, 0o711)):
             path.chmod(mode)
+            os.chown(path, self._account.uid, self._account.gid)
         readable = accounts.can_read(self._account, [engine.PROGRAM / "app/__main__.py", Path(sys.executable)])
         program = engine.this_program(readable, shelter)
         self._say(f"engine as {self._account.name} on {self.plan.engine_address}/{self.plan.cidr.prefixlen}")

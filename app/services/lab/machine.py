@@ -54,9 +54,12 @@ def prepare(folder: Path, machine: MachineSpec, account: Account) -> None:
     """Furnish the machine where only `account` gets at its files."""
     files = files_of(folder, machine)
     furnish(files, machine)
-    for path in (files.folder, *files.folder.iterdir()):
+    # The folder comes last: once it is the account's, whatever is in it may be a link to anything.
+    for path in files.folder.iterdir():
+        path.chmod(0o600)
         os.chown(path, account.uid, account.gid)
-        path.chmod(0o755 if path.is_dir() else 0o600)
+    files.folder.chmod(0o755)
+    os.chown(files.folder, account.uid, account.gid)
 
 
 def _images(machine: MachineSpec) -> firmware.Pair:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from app.errors import BootcartError, ConflictError, NotFoundError
+from app.errors import BootcartError, ConflictError, ForbiddenError, NotFoundError
 from app.services.lab.plan import DEFAULT_DIRECTORY
 from app.services.lab.process import Process
 
@@ -82,8 +82,22 @@ class LabState:
 
 
 def lab_directory() -> Path:
-    """Where labs live: `BOOTCART_LAB_DIR`, else `/run/bootcart/lab`."""
-    return Path(os.environ.get("BOOTCART_LAB_DIR") or DEFAULT_DIRECTORY).absolute()
+    """Where labs live: `BOOTCART_LAB_DIR`, else `/run/bootcart/lab`.
+
+    What is in it decides what root ends and removes, and the engine may make files beside it: raises ForbiddenError
+    where it belongs to anybody but root and the caller.
+    """
+    found = Path(os.environ.get("BOOTCART_LAB_DIR") or DEFAULT_DIRECTORY).absolute()
+    try:
+        owner = found.lstat().st_uid
+    except OSError:  # it is not there yet, or not for us to see
+        return found
+    if str(owner) not in ("0", str(os.geteuid()), os.environ.get("SUDO_UID", "")):
+        raise ForbiddenError(
+            f"{found} belongs to user {owner} and is not trusted with labs",
+            hint="look who made it and remove it, or give another BOOTCART_LAB_DIR",
+        )
+    return found
 
 
 _STATE_FORM = TypeAdapter(LabState)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import BootcartError, ConflictError, NotFoundError
+from app.errors import BootcartError, ConflictError, ForbiddenError, NotFoundError
 from app.services.lab import machine, plan, state
+from app.services.lab.account import Account
 from app.services.lab.process import Process
 
 PLAN = plan.plan("lab", plan.DEFAULT_DIRECTORY)
@@ -128,6 +129,42 @@ def test_the_directory_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state.lab_directory() == plan.DEFAULT_DIRECTORY
     monkeypatch.setenv("BOOTCART_LAB_DIR", "/srv/labs")
     assert state.lab_directory() == Path("/srv/labs")
+
+
+@pytest.mark.root
+def test_a_directory_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in it decides which processes root ends and which folders it removes."""
+    monkeypatch.setenv("BOOTCART_LAB_DIR", str(tmp_path))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    assert state.lab_directory() == tmp_path
+    os.chown(tmp_path, 65534, 65534)
+    with pytest.raises(ForbiddenError, match="belongs to user 65534"):
+        state.lab_directory()
+    # Whoever may call sudo is trusted as it is.
+    monkeypatch.setenv("SUDO_UID", "65534")
+    assert state.lab_directory() == tmp_path
+
+    (tmp_path / "link").symlink_to("/")
+    os.chown(tmp_path / "link", 65533, 65533, follow_symlinks=False)
+    monkeypatch.setenv("BOOTCART_LAB_DIR", str(tmp_path / "link"))
+    with pytest.raises(ForbiddenError):
+        state.lab_directory()
+
+
+@pytest.mark.root
+def test_an_account_gets_its_folder_after_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of its own it could put a link in a file's place before root gives that away."""
+    given: list[str] = []
+
+    def chown(path: Path, uid: int, gid: int, **how: object) -> None:
+        given.append(path.name)
+
+    monkeypatch.setattr(os, "chown", chown)
+    (spec,) = plan.plan("lab", tmp_path, ["bios:disks=2"]).machines
+    machine.prepare(tmp_path, spec, Account("nobody", 65534, 65534))
+
+    assert sorted(given[:-1]) == ["disk0.raw", "disk1.raw"]
+    assert given[-1] == spec.name
 
 
 def test_only_a_labs_folder_is_taken_for_one(tmp_path: Path) -> None:
