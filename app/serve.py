@@ -11,6 +11,8 @@ from dataclasses import Field, fields
 from typing import Any
 
 from app.config import Settings, load
+from app.engine import logs
+from app.engine.outlet import Outlet
 from app.engine.signals import Signals, drain, drained
 from app.errors import BootcartError
 
@@ -49,7 +51,12 @@ async def run(settings: Settings, signals: Signals) -> int:
     engine = Engine(settings, draining=drain)
     loop = asyncio.get_running_loop()
     signals.hand_to(lambda why: loop.call_soon_threadsafe(engine.stop, why))
-    await engine.run(say=lambda line: print(line, flush=True))  # noqa: T201 - the ready line is this command's output
+    output = Outlet(sys.stdout)
+    try:
+        await engine.run(say=output.put)
+    finally:
+        output.drain()
+        output.close()
     return 0
 
 
@@ -63,19 +70,28 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
     try:
         from pathlib import Path
 
-        from app.engine import logs
-
         settings = load(flags, config_file=Path(config) if config else None)
         logs.set_up(settings.log_level)
         return asyncio.run(run(settings, signals or Signals()))
     except BootcartError as error:
-        sys.stderr.write(f"bootcart serve: {error}\n")
-        return EXIT_CONFIGURATION
+        return _ended(str(error), EXIT_CONFIGURATION)
     except OSError as error:
         logging.getLogger("app.engine").exception("the engine ended")
         # What no part had words for may pass, so that a supervisor may try again.
         where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"bootcart serve: {where}{error.strerror or error} (see the line above)\n")
-        return 1
+        return _ended(f"{where}{error.strerror or error} (see the line above)", 1)
+    except Exception as error:
+        logging.getLogger("app.engine").exception("the engine ended")
+        return _ended(f"{type(error).__name__}: {error} (see the line above)", 1)
     finally:
         drained()
+
+
+def _ended(why: str, code: int) -> int:
+    """The last line, behind all that was logged; where nobody reads, the end does not wait for it."""
+    if logs.drain():
+        last = Outlet(sys.stderr)
+        last.put(f"bootcart serve: {why}")
+        last.drain()
+        last.close()
+    return code

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from app.config import LOG_SUBSYSTEMS, log_levels
+from app.engine.outlet import Outlet
 
 LINE_MAX = 16_000
 """Characters; the journal splits a line of more than 48 KiB (journald.conf(5), LineMax)."""
@@ -69,9 +70,14 @@ def apply_levels(text: str) -> None:
 def set_up(text: str, stream: TextIO | None = None, environment: Mapping[str, str] | None = None) -> None:
     """Log to `stream` (standard error) from now on, at the levels `text` names. Raises InvalidError."""
     chosen = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(chosen)
+    handler = Outlet(chosen)
     handler.setFormatter(Lines(journal=to_journal(chosen, os.environ if environment is None else environment)))
     logging.basicConfig(handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     apply_levels(text)
+
+
+def drain() -> bool:
+    """Wait a moment for what was logged to be written; false where nobody takes it."""
+    return all(handler.drain() for handler in logging.getLogger().handlers if isinstance(handler, Outlet))

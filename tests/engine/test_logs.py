@@ -76,6 +76,7 @@ def test_a_traceback_is_one_line(root: logging.Logger) -> None:
     except ValueError:
         logging.getLogger("app.store").exception("it broke")
 
+    assert logs.drain()
     assert stream.getvalue().count("\n") == 1
     assert " ERROR app.store: it broke | Traceback (most recent call last): |   File " in stream.getvalue()
     assert stream.getvalue().endswith("ValueError: two | lines\n")
