@@ -1,13 +1,20 @@
-"""The table of what booted, at the end of a run that booted anything."""
+"""What holds for the whole run: signals, and the table of what booted at its end."""
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from tests.lab import matrix
+
+
+def pytest_configure() -> None:
+    """Programs the tests start can be interrupted, also in a run that a shell put in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -52,6 +52,21 @@ def up(labs: Labs, machines: Sequence[str], *words: str) -> state.LabState:
     return found
 
 
+def timeline(lab: state.LabState, machine: state.MachineState) -> Timeline:
+    """Its newest boot, empty before its first word."""
+
+    async def ask() -> Timeline:
+        client = HttpClient(f"unix:{lab.socket}")
+        try:
+            return await client.machines.timeline(f"Mac:{machine.mac}")
+        except NotFoundError:
+            return Timeline()
+        finally:
+            await client.close()
+
+    return asyncio.run(ask())
+
+
 def follow(lab: state.LabState, *, to_disk: bool = False, only: str = "", seconds: float = BOOT_SECONDS) -> list[Boot]:
     """Its machines at once, until each has posted its inventory and, `to_disk`, then booted its disk, or failed.
 

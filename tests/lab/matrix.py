@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.model.timeline import HopState, Timeline
 from app.services.lab.progress import columns
 
-HOPS = ("discover", "ack", "loader", "ipxe", "script", "kernel", "initrd", "agent", "inventory")
+HOPS = ("discover", "ack", "loader", "ipxe", "script", "kernel", "initrd", "answer", "installer", "agent", "inventory")
 
 REFERENCE = {"bios": 20.7, "uefi": 31.1, "uefi-http": 33.3, "arm64": 31.4, "arm64-http": 31.2}
 """Seconds from power-on to the inventory as measured with dnsmasq, a plain HTTP server and a smaller discovery image.
@@ -34,11 +34,14 @@ ROWS: list[Row] = []
 
 
 def record(
-    client: str, site: str, powered_on: float, boot: Timeline, *, failure: str = "", local: float | None = None
+    client: str, site: str, powered_on: float, boot: Timeline, *, result: str = "ok", local: float | None = None
 ) -> None:
-    """Add a boot; `site` says what gave addresses, or who booted beside it. Times are epoch seconds."""
+    """Add a boot; `site` says what gave addresses, who booted beside it or what it was to boot.
+
+    Times are epoch seconds; `result` is where it got to.
+    """
     ended = {hop.name: hop.ended - powered_on for hop in boot.hops if hop.state is HopState.DONE and hop.ended}
-    ROWS.append(Row(client, site, boot.path or "-", failure or "ok", ended, local))
+    ROWS.append(Row(client, site, boot.path or "-", result, ended, local))
 
 
 def table(rows: Sequence[Row]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -72,13 +73,26 @@ class Site:
         netns.until(ready, what=f"{argv[0]} listens")
         return process
 
-    def power_on(self, words: str, *, switch: str = "", number: int = 0, devices: Sequence[str] = ()) -> Vm:
-        """A machine as `lab --machines` names it, on the switch in a namespace; `devices`: QEMU's words for more."""
+    def power_on(
+        self,
+        words: str,
+        *,
+        switch: str = "",
+        number: int = 0,
+        devices: Sequence[str] = (),
+        image: Path | None = None,
+    ) -> Vm:
+        """A machine as `lab --machines` names it, on the switch in a namespace.
+
+        `devices` are QEMU's words for more; `image` is what its first disk begins with instead of its marker.
+        """
         where = switch or self.switch
         (planned,) = plan.plan("site", self.folder, [words]).machines
         spec = replace(planned, name=f"vm{number}", macs=(f"52:54:00:51:7e:{number:02x}",), serial=f"SITE-{number:02d}")
         files = qemu.Files(self.folder / spec.name)
         machine.furnish(files, spec)
+        if image is not None:
+            shutil.copyfile(image, files.disk(0))
         tap = f"tap{number}"
         fd = kernel.open_tap(where, tap)
         try:
@@ -92,12 +106,23 @@ class Site:
             os.close(fd)
         return Vm(spec, files, started)
 
-    def first_found(self, vm: Vm, *, beside: Sequence[str] = (), seconds: float = BOOT_SECONDS) -> Event:
-        """The first problem found about a machine, but for the rules `beside`; fails with its events and last words."""
+    def first_found(
+        self,
+        vm: Vm,
+        kind: str = "diagnosis.found",
+        *,
+        beside: Sequence[str] = (),
+        after: float = 0.0,
+        seconds: float = BOOT_SECONDS,
+    ) -> Event:
+        """The first finding about a machine since a moment, but for the rules `beside`.
+
+        Fails with its events and last words.
+        """
 
         def found() -> Event | None:
-            told = self.engine.events("diagnosis.found", mac=vm.mac)
-            return next((event for event in told if event.data["rule"] not in beside), None)
+            told = self.engine.events(kind, mac=vm.mac)
+            return next((one for one in told if one.time >= after and one.data["rule"] not in beside), None)
 
         try:
             return netns.until(found, timeout=seconds, what=f"something is found about {vm.spec.name}")
@@ -126,7 +151,7 @@ class Site:
             found = netns.until(posted, timeout=seconds, what="its inventory")
         except AssertionError as error:
             boot = self.timeline(vm)
-            matrix.record(vm.spec.kind, where, vm.started, boot, failure=f"stands at {boot.at or 'its firmware'}")
+            matrix.record(vm.spec.kind, where, vm.started, boot, result=f"stands at {boot.at or 'its firmware'}")
             hops = "\n".join(f"{hop.name} {hop.state} {hop.detail}" for hop in boot.hops)
             words = [f"{event.kind} {event.message}" for event in self.engine.events(mac=vm.mac)][-15:]
             raise AssertionError("\n".join((str(error), hops, *words, vm.serial()[-1500:]))) from None

@@ -11,6 +11,7 @@ import pytest
 
 from app.config import SYSTEM_ARTEFACTS
 from app.model.machine import MachineState
+from tests.lab import matrix
 from tests.lab.site import done, site
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.timeout(1500)]
@@ -37,6 +38,8 @@ def test_the_installer_reads_its_answers_and_reports(tmp_path: Path, name: str) 
             raise AssertionError(f"{error}\n{vm.serial()[-2000:]}") from None
         boot = here.timeline(vm)
         machine = engine.machine(vm.mac)
+
+        matrix.record(vm.spec.kind, name, vm.started, boot, result="installer runs")
 
         assert started.message == "the installer of web1 runs"
         assert boot.bootenv == name

@@ -10,6 +10,7 @@ import pytest
 from app.config import SYSTEM_ARTEFACTS
 from app.model.machine import MachineState
 from tests import netns
+from tests.lab import matrix
 from tests.lab.site import site
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.timeout(600)]
@@ -42,6 +43,8 @@ def test_a_machine_tests_its_memory(tmp_path: Path, kind: str, devices: tuple[st
         netns.until(testing, timeout=240, what="memtest86+ tests")
         boot = here.timeline(vm)
         machine = here.engine.machine(vm.mac)
+
+        matrix.record(kind, NAME, vm.started, boot, result="tests")
 
         assert boot.bootenv == NAME
         assert boot.complete

@@ -57,8 +57,8 @@ def together() -> Iterator[Mapping[str, Boot]]:
 
 
 def _record(boot: Boot, site: str) -> None:
-    failure, machine = boot.failure.partition("\n")[0], boot.machine
-    matrix.record(machine.kind, site, machine.started, boot.discovered, failure=failure, local=boot.local)
+    result, machine = boot.failure.partition("\n")[0] or "ok", boot.machine
+    matrix.record(machine.kind, site, machine.started, boot.discovered, result=result, local=boot.local)
 
 
 def _done(boot: Timeline) -> tuple[str, ...]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from app.model.timeline import HopState
 from app.services.lab import state
 from app.services.lab.machine import said
 from app.services.lab.qemu import Files
-from tests.lab import boots, labs
+from tests.lab import boots, labs, matrix
+from tests.lab.boots import Boot
 from tests.lab.labs import Labs
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.timeout(1200)]
@@ -41,6 +43,11 @@ def rack() -> Iterator[Rack]:
         yield Rack(lab, boots.up(lab, (DISKLESS, DISKS, ARM64, SECURE)))
 
 
+def _record(boot: Boot, site: str) -> None:
+    result = boot.failure.partition("\n")[0] or "ok"
+    matrix.record(boot.machine.kind, site, boot.machine.started, boot.discovered, result=result)
+
+
 def _says(machine: state.MachineState, words: str) -> None:
     labs.until(f"{machine.name} says {words!r}", 300, lambda: words in boots.serial(machine))
 
@@ -52,6 +59,7 @@ def test_the_disk_comes_first_until_the_order_is_changed(rack: Rack) -> None:
 
     (boot,) = boots.follow(rack.state, only=rack.machine(DISKS).name)
 
+    _record(boot, "its disk first, then reset")
     assert boot.failure == ""
     assert boot.record is not None
     assert boot.record.inventory is not None
@@ -62,6 +70,7 @@ def test_the_disk_comes_first_until_the_order_is_changed(rack: Rack) -> None:
 def test_a_machine_without_disks_and_with_two_network_cards_reports_so(rack: Rack) -> None:
     (boot,) = boots.follow(rack.state, only=rack.machine(DISKLESS).name)
 
+    _record(boot, "no disk, two network cards")
     assert boot.failure == ""
     assert boot.record is not None
     assert boot.record.inventory is not None
@@ -72,7 +81,12 @@ def test_a_machine_without_disks_and_with_two_network_cards_reports_so(rack: Rac
 
 
 def test_secure_boot_refuses_a_loader_nobody_has_signed(rack: Rack) -> None:
-    _says(rack.machine(SECURE), "Access Denied")
+    machine = rack.machine(SECURE)
+    _says(machine, "Access Denied")
+
+    boot = boots.timeline(rack.state, machine)
+    matrix.record(machine.kind, "Secure Boot", machine.started, boot, result="refuses unsigned")
+    assert [hop.name for hop in boot.hops if hop.name == "kernel" and hop.state is HopState.DONE] == []
 
 
 @pytest.mark.parametrize("words", [DISKLESS, DISKS, ARM64, SECURE])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,11 @@ def main(data_dir: Path, first: int) -> None:
                 layer.delete("judge", "reservations", address)
                 say(f"D {address}")
 
+    def died(said: threading.ExceptHookArgs) -> None:
+        traceback.print_exception(said.exc_value)
+        os._exit(1)
+
+    threading.excepthook = died
     threading.Thread(target=objects, daemon=True).start()
     say("open")
     round_ = first
