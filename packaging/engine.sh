@@ -71,8 +71,9 @@ prepare_artefacts() {
 own_artefacts_() {
     own "$STATE/home" 700
     mkdir -p "$ARTEFACTS" || fail "$ARTEFACTS cannot be made" "check the disk, then call again"
-    # Files with a second name are left alone: it could be one that the service user made of a file of root's.
-    find "$ARTEFACTS" -xdev ! -user "$USER_" \( -type d -o -links 1 \) -exec chown -h "$USER_:$USER_" {} +
+    # Files with a second name are left alone: it could be one that the service user made of a file of root's. From within
+    # each folder: on the way to it, a folder of the service user's may have become a link by now.
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin find "$ARTEFACTS" -xdev ! -user "$USER_" \( -type d -o -links 1 \) -execdir chown -h "$USER_:$USER_" {} +
 }
 
 # fetch_files fetch [BOOTENV...]: files of boot environments, brought by the service user, who keeps the artefacts.
