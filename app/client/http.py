@@ -1,24 +1,30 @@
-"""The Client over HTTP: every noun of the protocol, spoken to the engine's API."""
+"""The Client over HTTP: every noun of the protocol, spoken to the engine's API.
+
+What a noun's objects are made of is imported when the noun is first asked for: the first rows of the interface need few
+of them, and so does a verb of the command line.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from app.client.wire import Wire, model_of, page_of, params_of, path_of
 from app.errors import TimedOutError, UnavailableError, UnreachableError
-from app.model.bootenv import BootEnv
-from app.model.bootview import BootView
-from app.model.diagnosis import Diagnosis
-from app.model.engine import Command, EngineInfo, Interface, Preference, Service
-from app.model.event import Event
 from app.model.fields import Model
-from app.model.machine import Machine
 from app.model.query import Page, Query
-from app.model.subnet import Lease, Reservation, Subnet
-from app.model.timeline import Timeline
+
+if TYPE_CHECKING:
+    from app.model.bootenv import BootEnv
+    from app.model.bootview import BootView
+    from app.model.diagnosis import Diagnosis
+    from app.model.engine import Command, EngineInfo, Interface, Preference, Service
+    from app.model.event import Event
+    from app.model.machine import Machine
+    from app.model.subnet import Lease, Reservation, Subnet
+    from app.model.timeline import Timeline
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -55,7 +61,7 @@ class _Editable(_Readable[ModelT]):
         await self._wire.ask("DELETE", path_of(self._noun, key))
 
 
-class _Machines(_Editable[Machine]):
+class _Machines(_Editable["Machine"]):
     async def assign(self, key: str, bootenv: str, *, reboot: bool = False) -> Machine:
         return await self._one("POST", path_of(self._noun, key, "assign"), {"bootenv": bootenv, "reboot": reboot})
 
@@ -63,12 +69,18 @@ class _Machines(_Editable[Machine]):
         return await self._one("POST", path_of(self._noun, key, "reboot"))
 
     async def diagnosis(self, key: str) -> Diagnosis:
+        from app.model.diagnosis import Diagnosis
+
         return model_of(Diagnosis, await self._wire.ask("GET", path_of(self._noun, key, "diagnosis")))
 
     async def timeline(self, key: str) -> Timeline:
+        from app.model.timeline import Timeline
+
         return model_of(Timeline, await self._wire.ask("GET", path_of(self._noun, key, "timeline")))
 
     async def boot(self, key: str, *, architecture: str = "", interface: str = "") -> BootView:
+        from app.model.bootview import BootView
+
         params = [("architecture", architecture), ("interface", interface)]
         return model_of(BootView, await self._wire.ask("GET", path_of(self._noun, key, "boot"), params=params))
 
@@ -76,33 +88,33 @@ class _Machines(_Editable[Machine]):
         return (await self._wire.ask("GET", path_of(self._noun, key, "script"))).decode()
 
 
-class _Leases(_Readable[Lease]):
+class _Leases(_Readable[ModelT]):
     async def delete(self, key: str) -> None:
         await self._wire.ask("DELETE", path_of(self._noun, key))
 
 
-class _BootEnvs(_Readable[BootEnv]):
+class _BootEnvs(_Readable[ModelT]):
     async def render(self, key: str, machine: str, template: str = "") -> str:
         params = [("machine", machine), ("template", template)]
         return (await self._wire.ask("GET", path_of(self._noun, key, "render"), params=params)).decode()
 
 
-class _Services(_Readable[Service]):
+class _Services(_Readable["Service"]):
     async def restart(self, key: str) -> Service:
         return await self._one("POST", path_of(self._noun, key, "restart"))
 
 
-class _Interfaces(_Readable[Interface]):
+class _Interfaces(_Readable["Interface"]):
     async def probe(self, key: str) -> Interface:
         return await self._one("POST", path_of(self._noun, key, "probe"))
 
 
-class _Prefs(_Readable[Preference]):
+class _Prefs(_Readable["Preference"]):
     async def set(self, key: str, value: str) -> Preference:
         return await self._one("PUT", path_of(self._noun, key), {"value": value})
 
 
-class _Commands(_Readable[Command]):
+class _Commands(_Readable["Command"]):
     async def undo(self, key: str = "") -> Command:
         return await self._one("POST", path_of(self._noun, key, "undo") if key else f"{self._noun}/undo")
 
@@ -113,10 +125,14 @@ class _Events:
         self._patience = patience
 
     async def list(self, query: Query | None = None, *, machine: str = "", kind: str = "") -> Page[Event]:
+        from app.model.event import Event
+
         params = [*params_of(query), ("machine", machine), ("kind", kind)]
         return page_of(Event, await self._wire.ask("GET", "events", params=params))
 
     async def watch(self, after: int | None = None, *, machine: str = "", kind: str = "") -> AsyncIterator[Event]:
+        from app.model.event import Event
+
         last = after
         failing: float | None = None
         tries = 0
@@ -167,21 +183,70 @@ class HttpClient:
         """`patience` is how many seconds `events.watch` tries to connect. Raises InvalidError for a bad endpoint."""
         self._wire = Wire(endpoint)
         self.endpoint = endpoint
-        self.machines = _Machines(self._wire, "machines", Machine)
-        self.subnets = _Editable(self._wire, "subnets", Subnet)
-        self.reservations = _Editable(self._wire, "reservations", Reservation)
-        self.leases = _Leases(self._wire, "leases", Lease)
-        self.bootenvs = _BootEnvs(self._wire, "bootenvs", BootEnv)
-        self.services = _Services(self._wire, "services", Service)
-        self.interfaces = _Interfaces(self._wire, "interfaces", Interface)
-        self.prefs = _Prefs(self._wire, "prefs", Preference)
-        self.commands = _Commands(self._wire, "commands", Command)
         self.events = _Events(self._wire, patience)
 
+    @property
+    def machines(self) -> _Machines:
+        from app.model.machine import Machine
+
+        return _Machines(self._wire, "machines", Machine)
+
+    @property
+    def subnets(self) -> _Editable[Subnet]:
+        from app.model.subnet import Subnet
+
+        return _Editable(self._wire, "subnets", Subnet)
+
+    @property
+    def reservations(self) -> _Editable[Reservation]:
+        from app.model.subnet import Reservation
+
+        return _Editable(self._wire, "reservations", Reservation)
+
+    @property
+    def leases(self) -> _Leases[Lease]:
+        from app.model.subnet import Lease
+
+        return _Leases(self._wire, "leases", Lease)
+
+    @property
+    def bootenvs(self) -> _BootEnvs[BootEnv]:
+        from app.model.bootenv import BootEnv
+
+        return _BootEnvs(self._wire, "bootenvs", BootEnv)
+
+    @property
+    def services(self) -> _Services:
+        from app.model.engine import Service
+
+        return _Services(self._wire, "services", Service)
+
+    @property
+    def interfaces(self) -> _Interfaces:
+        from app.model.engine import Interface
+
+        return _Interfaces(self._wire, "interfaces", Interface)
+
+    @property
+    def prefs(self) -> _Prefs:
+        from app.model.engine import Preference
+
+        return _Prefs(self._wire, "prefs", Preference)
+
+    @property
+    def commands(self) -> _Commands:
+        from app.model.engine import Command
+
+        return _Commands(self._wire, "commands", Command)
+
     async def info(self) -> EngineInfo:
+        from app.model.engine import EngineInfo
+
         return model_of(EngineInfo, await self._wire.ask("GET", "info"))
 
     async def hold(self, on: bool) -> EngineInfo:
+        from app.model.engine import EngineInfo
+
         return model_of(EngineInfo, await self._wire.ask("POST", "hold", body={"on": on}))
 
     async def stop_engine(self) -> None:

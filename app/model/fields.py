@@ -40,4 +40,5 @@ Epoch = float
 class Model(BaseModel):
     """What every object is made of: strict about unknown fields, so that a misspelt one is told, not lost."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=False, frozen=True)
+    # What checks and writes a kind of object is built when one is first met, not with the import: a start needs few.
+    model_config = ConfigDict(extra="forbid", validate_assignment=False, frozen=True, defer_build=True)

@@ -21,6 +21,7 @@ from app.screens.modes import CLASSES, MODES
 from app.screens.profile import ConsoleProfile
 from app.screens.registry import ACTIONS, AREAS, CHANGING, Action, here
 from app.screens.session import Link, Session
+from app.screens.starting import paint, settle
 from app.screens.status import chips, link
 from app.screens.telling import TellingApp
 from app.screens.theme import CONSOLE, FULL
@@ -124,9 +125,9 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         self.set_class(self.profile.console, "-console")
         self.set_interval(FRAME, self._publish)
         self.set_interval(1, self._second)
-        self.call_after_refresh(self._start)
 
-    def _start(self) -> None:
+    def on_ready(self) -> None:
+        """The skeleton is painted."""
         from app.screens.shots import unsized
 
         if not self.is_headless and unsized():
@@ -152,6 +153,12 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
             self.push_screen(TooSmall())
         elif not small:
             self._small_seen = False
+
+    def _load_screen_css(self, screen: Screen[Any]) -> None:
+        super()._load_screen_css(screen)
+        if screen._css_update_count < 0:  # noqa: SLF001 - Textual counts from -1
+            # A new screen has its styles from the sheet as it is now; Textual would parse all of that anew, twice.
+            screen._css_update_count = self._css_update_count  # noqa: SLF001
 
     def _set_pointer_shape(self, shape: str) -> None:
         # The pointer-shape string rings the bell of a VT220 and may print stray text.
@@ -206,6 +213,8 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
             if area is not None and area.is_mounted:
                 if "all" in nouns or nouns & area.nouns:
                     await area.reload()
+                    if self.session.link is Link.CONNECTING:
+                        paint(self.screen)
                 else:
                     area.chrome()
             if "all" in nouns and self.offer_wizard:
@@ -223,6 +232,7 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
         self.flow(area.reload(), "loading")
 
     def _second(self) -> None:
+        settle()
         self.forget_news()
         self._sweep_left -= 1
         if self._sweep_left <= 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from app.client.endpoint import choose
 from app.errors import BootcartError
 from app.screens.profile import detect, obstacle, terminal_name
+from app.screens.starting import hurry, settle
 
 if TYPE_CHECKING:
     from app.client.protocol import Client
@@ -34,6 +35,9 @@ def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = N
     profile = detect(environment, terminal_name(), options.console)
     # Textual reads these once, when it is imported.
     os.environ.update(profile.environment())
+    # pydantic would look through every installed package for plugins, which takes a while and finds none of ours.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    hurry()
     from app.screens.app import BootcartApp
 
     def connect() -> Client:
@@ -55,7 +59,10 @@ def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = N
         started_engine=environment.get("BOOTCART_ENGINE_STARTED") == "1",
         read_only=options.read_only,
     )
-    code = app.run(mouse=profile.mouse)
+    try:
+        code = app.run(mouse=profile.mouse)
+    finally:
+        settle()
     if app.farewell:
         sys.stdout.write(app.farewell + "\n")
     return code if code is not None else app.return_code or 0

@@ -26,6 +26,8 @@ FEW = 16
 """Machines that are fetched one by one; more are fetched as a listing."""
 HEARTBEAT = 4.0
 """Seconds between two looks whether the engine still answers."""
+STEPS_TO_PAINT = 8
+"""Turns of the loop in which what has come gets to the terminal."""
 RETRY = (0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before the next attempt to attach; the last repeats."""
 
@@ -133,11 +135,13 @@ class Session:
             self._client = await asyncio.to_thread(self._connect)
         from app.model.query import Query
 
-        await self.beat()
-        # The rows of the first screen before all that stands around them.
+        # The rows of the first screen before all that stands around them; on the terminal, before more is asked for.
         self.doubt()
         await self._refresh_machines()
         self._changed({"machines"})
+        for _ in range(STEPS_TO_PAINT):
+            await asyncio.sleep(0)
+        await self.beat()
         newest = await self.client.events.list(Query(sort="-id", limit=300))
         for event in sorted(newest.items, key=lambda one: one.id):
             self._take(event, fresh=False)

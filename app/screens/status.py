@@ -34,6 +34,8 @@ def chips(session: Session, *, wide: bool) -> list[Chip]:
 
 def lamps(session: Session) -> list[Chip]:
     """Services machines depend on. One that failed is never left out."""
+    if not session.services:
+        return []
     from app.model.subnet import SubnetMode
 
     proxying = any(one.enabled and one.mode is SubnetMode.PROXY for one in session.subnets)

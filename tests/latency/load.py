@@ -101,7 +101,7 @@ class Tty:
 
     def drain(self, octets_per_second: int = BAUD_OCTETS) -> None:
         """Read so much and no more, on a thread."""
-        self._reader = threading.Thread(target=self._read, args=(octets_per_second // 20,))
+        self._reader = threading.Thread(target=self._read, args=(octets_per_second,))
         self._reader.start()
 
     def freeze(self) -> None:
@@ -121,7 +121,7 @@ class Tty:
         netns.until(lambda: key in self.seen, timeout=timeout, what=f"{word!r} in {self._text[-2000:]!r}")
         return self.seen[key] - self.began
 
-    def _read(self, portion: int) -> None:
+    def _read(self, octets_per_second: int) -> None:
         while not self._over.is_set():
             if not self._flowing.wait(0.05):
                 continue
@@ -129,7 +129,7 @@ class Tty:
             if not ready:
                 continue
             try:
-                text = os.read(self._ours, portion)
+                text = os.read(self._ours, octets_per_second // 20)
             except OSError:  # EIO: the program has left
                 return
             now = time.monotonic()
@@ -138,7 +138,7 @@ class Tty:
             for word in self._wanted:
                 if word not in self.seen and word in self._text:
                     self.seen[word] = now
-            self._over.wait(0.05)
+            self._over.wait(len(text) / octets_per_second)
 
     def close(self) -> None:
         self._over.set()
