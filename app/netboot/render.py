@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 
 from app.errors import InvalidError
 from app.netboot.sandbox import OUTPUT_MAX, Sandbox
 from app.netboot.words import plain
+
+TEMPLATES_MAX = 512
+"""Compiled templates kept; those of a few dozen boot environments."""
 
 
 class RenderError(InvalidError):
@@ -27,6 +33,29 @@ class RenderError(InvalidError):
         self.why = why
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """What templates were compiled to, by name and text: a rack asks for the same one a thousand times.
+
+    Used from several threads: what a lookup misses because another makes room is compiled again.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], CodeType] = OrderedDict()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code is not None:
+            self._kept[bucket.key, bucket.checksum] = bucket.code
+        while len(self._kept) > TEMPLATES_MAX:
+            with contextlib.suppress(KeyError):  # another thread was faster
+                self._kept.popitem(last=False)
+
+
+_compiled_templates = _Compiled()
+
+
 def environment(templates: Mapping[str, str]) -> jinja2.Environment:
     """An environment whose templates are `templates`, by name; `include` and `import` look nowhere else."""
     return Sandbox(
@@ -36,6 +65,7 @@ def environment(templates: Mapping[str, str]) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # boot scripts and answer files are no HTML
         finalize=_present,
+        bytecode_cache=_compiled_templates,
     )
 
 

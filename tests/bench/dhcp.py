@@ -65,23 +65,27 @@ def _measure(machines: Machines, pid: int, parallel: int, seconds: float) -> Cal
 @contextlib.contextmanager
 def _peer(name: str, folder: Path, program: str, argv: list[str]) -> Iterator[tuple[Machines, int]]:
     state = folder / name
-    state.mkdir()
-    config = {"kea": "kea-dhcp4.json", "dnsmasq": "dnsmasq-dhcp.conf"}[name]
-    path = str(site.configured(config, state))
-    log = state / "log"
-    with site.cable(name) as where, log.open("w") as out:
-        words = [each.replace("@CONFIG@", path) for each in argv]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "KEA_PIDFILE_DIR": str(state),
-                       "KEA_LOCKFILE_DIR": str(state)}  # fmt: skip
-        with netns.running(where.server, words, stdout=out, env=environment) as process:
-            machines = Machines(program, where, state)
+    state.mkdir(exist_ok=True)
+    asking: list[Machines] = []
 
-            def answers() -> bool:
-                assert process.poll() is None, f"{name} ended: {log.read_text()}"
-                return machines.ask(1, 0.2)["done"] > 0
+    def ready(where: site.Cable) -> bool:
+        asking[:] = asking or [Machines(program, where, state)]
+        return asking[0].ask(1, 0.2)["done"] > 0
 
-            netns.until(answers, timeout=30, what=f"{name} answers")
-            yield machines, process.pid
+    with site.peer(name, argv, state / "log", ready) as (_, pid):
+        yield asking[0], pid
+
+
+def _kea(folder: Path) -> list[str]:
+    (folder / "kea").mkdir()
+    return [site.found("kea-dhcp4"), "-c", site.configured("kea-dhcp4.json", folder / "kea")]
+
+
+def _dnsmasq(folder: Path) -> list[str]:
+    (folder / "dnsmasq").mkdir()
+    return [
+        site.found("dnsmasq"), "--keep-in-foreground", "-C", site.configured("dnsmasq-dhcp.conf", folder / "dnsmasq")
+    ]  # fmt: skip
 
 
 def _stored(data_dir: Path) -> int:
@@ -98,12 +102,8 @@ def bench(folder: Path, rounds: int, seconds: float, say: Callable[[str], None])
         state = folder / "ours"
         state.mkdir()
         machines = Machines(program, where, state)
-        kea_machines, kea_pid = stack.enter_context(
-            _peer("kea", folder, program, [site.found("kea-dhcp4"), "-c", "@CONFIG@"])
-        )
-        dns_machines, dns_pid = stack.enter_context(
-            _peer("dnsmasq", folder, program, [site.found("dnsmasq"), "--keep-in-foreground", "-C", "@CONFIG@"])
-        )
+        kea_machines, kea_pid = stack.enter_context(_peer("kea", folder, program, _kea(folder)))
+        dns_machines, dns_pid = stack.enter_context(_peer("dnsmasq", folder, program, _dnsmasq(folder)))
         pid = engine.process.pid
         first = machines.ask(PARALLEL, 1.0)
         say(f"  first second: {first['rate']:.0f} DORA/s")

@@ -67,21 +67,20 @@ class Verdict:
     def __str__(self) -> str:
         word = "aim met" if self.met and self.aimed else "met" if self.met else "MISSED"
         sign = "<" if self.below else "≥"
-        note = f" ({self.note})" if self.note else ""
-        return f"{self.what}: {self.value:.2f}{self.unit}, must {sign} {self.must:g}, aim {sign} {self.aim:g}: {word}{note}"
+        bounds = f"must {sign} {self.must:g}, aim {sign} {self.aim:g}"
+        return f"{self.what}: {self.value:.2f}{self.unit}, {bounds}: {word}{f' ({self.note})' if self.note else ''}"
 
 
 def alternate(sides: Sequence[Side], rounds: int, say: Callable[[str], None]) -> None:
-    """Run every side once a round, in an order that turns, and once more for a peer's run that lost work."""
+    """Run every side once a round, in an order that turns."""
     for number in range(rounds):
         turned = [*sides[number % len(sides) :], *sides[: number % len(sides)]]
         for side in turned:
             run = side.measure(number)
             side.runs.append(run)
             also = "".join(f", {name} {value:.2f}" for name, value in run.also.items())
-            say(
-                f"  round {number + 1} {side.name}: {run.figure:.1f}{also}{'; does not count: ' + run.lost if run.lost else ''}"
-            )
+            lost = f"; does not count: {run.lost}" if run.lost else ""
+            say(f"  round {number + 1} {side.name}: {run.figure:.1f}{also}{lost}")
 
 
 def ratios(ours: Side, peer: Side) -> list[float]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +62,12 @@ def built(name: str, folder: Path) -> str:
     return str(made)
 
 
-def configured(name: str, state: Path) -> Path:
-    """A peer's configuration with the path of its state filled in."""
+def configured(name: str, state: Path, tree: Path | None = None) -> str:
+    """A peer's configuration with the paths of its state, and of what it serves, filled in."""
     made = state / name
-    made.write_text((HERE / "peers" / name).read_text().replace("@STATE@", str(state)))
-    return made
+    text = (HERE / "peers" / name).read_text()
+    made.write_text(text.replace("@STATE@", str(state)).replace("@TREE@", str(tree)))
+    return str(made)
 
 
 def found(program: str) -> str:
@@ -89,3 +91,44 @@ def memory_mb(pid: int) -> float:
     """Resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def unpacked(package: str, program: str) -> str:
+    """A program of a Debian package that cannot be installed beside another peer: taken out of its package.
+
+    Raises AssertionError where that cannot be had.
+    """
+    kept = Path(os.environ.get("BOOTCART_CACHE_ROOT", "/var/cache/bootcart")) / "bench" / package
+    if not (kept / program).exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        fetched = subprocess.run(
+            ["apt-get", "download", package], cwd=kept, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert fetched.returncode == 0, fetched.stderr
+        (file,) = kept.glob("*.deb")
+        subprocess.run(["dpkg-deb", "--extract", file, kept], check=True, timeout=60)
+    return str(kept / program)
+
+
+def noise(path: Path, size: int) -> Path:
+    """A file of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(random.Random(7).randbytes(size))
+    return path
+
+
+@contextlib.contextmanager
+def peer(name: str, argv: Sequence[str], log: Path, ready: Callable[[Cable], bool]) -> Iterator[tuple[Cable, int]]:
+    """A peer in namespaces of its own, once `ready`; its process id."""
+    with cable(name) as where, log.open("w") as out:
+        # Debian's own paths for what it keeps: the peers run as root here, and keep nothing.
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "PYTHONPATH": str(HERE.parents[1])}
+        environment |= {"KEA_PIDFILE_DIR": str(log.parent), "KEA_LOCKFILE_DIR": str(log.parent)}
+        with netns.running(where.server, argv, stdout=out, env=environment) as process:
+
+            def answers() -> bool:
+                assert process.poll() is None, f"{name} ended: {log.read_text()}"
+                return ready(where)
+
+            netns.until(answers, timeout=30, what=f"{name} answers")
+            yield where, process.pid

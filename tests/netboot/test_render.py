@@ -215,3 +215,10 @@ def test_failure_script() -> None:
     )
     waits = [failure_script("x", [], "u", attempt).split("sleep ")[1].split()[0] for attempt in range(7)]
     assert waits == ["5", "10", "20", "40", "60", "60", "60"]
+
+
+def test_a_template_that_was_changed_is_rendered_as_it_is_now() -> None:
+    first = render("env", "boot", {"boot": "{% include 'part' %}", "part": "one"}, {})
+    again = render("env", "boot", {"boot": "{% include 'part' %}", "part": "two"}, {})
+    other = render("other", "boot", {"boot": "three"}, {})
+    assert (first, again, other) == ("one", "two", "three")

@@ -19,6 +19,7 @@ from app.netboot.blocks import Blocks
 from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
 from app.netboot.wire import tftp
 from app.netboot.words import plain
+from app.services.tftp.readers import Readers
 from app.services.tftp.sockets import Address, Arrived, blksize_max, has_ipv6, listen, receive, sending
 from app.services.tftp.source import Source, SourceCache
 from app.services.tftp.telling import told_of
@@ -124,6 +125,7 @@ class TftpService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socks: list[socket.socket] = []
         self._pool: ThreadPoolExecutor | None = None
+        self._readers: Readers | None = None
 
     async def start(self) -> None:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
@@ -140,6 +142,7 @@ class TftpService:
         self._most = min(TRANSFERS_MAX, max(32, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
         self._socks, self._loop = socks, asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="tftp")
+        self._readers = Readers(self._loop)
         for sock in socks:
             self._loop.add_reader(sock, self._readable, sock)
         self.listening = tuple(_place(sock) for sock in socks)
@@ -156,6 +159,9 @@ class TftpService:
             running.transfer.drop("the TFTP service stops")
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._readers is not None:
+            self._readers.close()
+            self._readers = None
         self.listening = ()
 
     def _readable(self, sock: socket.socket) -> None:
@@ -291,7 +297,9 @@ class TftpService:
         terms = tftp.negotiate(
             asked.request.options, source.size, blksize_max=blksize, windowsize_max=WINDOW_MAX, timeout_max=TIMEOUT_MAX
         )
-        transfer = Transfer(self._loop, sock, asked.peer, source, terms, pool=self._pool, done=self._ended)
+        transfer = Transfer(
+            self._loop, sock, asked.peer, source, terms, pool=self._pool, done=self._ended, readers=self._readers
+        )
         self._running[asked.peer] = _Running(transfer, asked, served, mac)
         self._per_source[asked.peer[0]] += 1
         facts = {"file": served.path, "size": source.size, "blksize": terms.blksize, "role": served.role.value}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from app.netboot.blocks import Course
 from app.netboot.wire import tftp
@@ -25,6 +26,13 @@ CHUNK = 1 << 20
 ANSWER_MAX = 64
 """Packets taken from one socket before the others get their turn."""
 
+BURST_MAX = 64
+"""Blocks of a window given to the kernel at once (linux/udp.h, UDP_MAX_SEGMENTS)."""
+_BURST_OCTETS = 65_000  # what one datagram may carry, which the kernel cuts into blocks
+_UDP_SEGMENT = 103  # linux/udp.h
+_SEGMENT = struct.Struct("=H")
+# What a kernel says that cannot cut datagrams, or not for this way: blocks that have to be fragments, say.
+_UNCUT = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 _MSG_ERRQUEUE = 0x2000
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err, linux/errqueue.h
 
@@ -51,6 +59,14 @@ class Report:
     resent: int = 0
 
 
+class Watching(Protocol):
+    """Calls back for sockets that can be read."""
+
+    def add_reader(self, sock: socket.socket, call: Callable[[], None], /) -> object: ...
+
+    def remove_reader(self, sock: socket.socket, /) -> object: ...
+
+
 class Transfer:
     """Sends one source to one reader and calls `done` once with a report."""
 
@@ -64,13 +80,16 @@ class Transfer:
         *,
         pool: Executor,
         done: Callable[[Transfer, Report], None],
+        readers: Watching | None = None,
     ) -> None:
+        """`readers` watches the socket; the loop does where there is none."""
         self.peer = peer
         self.source = source
         self.terms = terms
         self.started = loop.time()
         self.heard = self.started
         self._loop = loop
+        self._readers: Watching = readers or loop
         self._sock = sock
         self._pool = pool
         self._done = done
@@ -86,15 +105,18 @@ class Transfer:
         self._chunk_at = 0
         self._loading = False
         self._due = 0.0
+        self._pause = float(terms.timeout) or RESEND[0]
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
         self._over = False
+        # How many blocks go in one call; one where the kernel will not cut them.
+        self._burst = max(1, min(terms.windowsize, BURST_MAX, _BURST_OCTETS // (terms.blksize + tftp.HEADER)))
 
     def start(self) -> None:
         """Send the first packet and listen."""
         self._sock.setblocking(False)
         hear_errors(self._sock)
-        self._loop.add_reader(self._sock, self._readable)
+        self._readers.add_reader(self._sock, self._readable)
         self.repeat()
         self._arm()
 
@@ -121,9 +143,9 @@ class Transfer:
         self._finish(Report(End.DROPPED, self._bytes(), why=why, resent=self._resent))
 
     def _readable(self) -> None:
-        # In lock-step there is one packet at a time; asking for a second would cost as much as the first.
-        many = self.terms.windowsize > 1 or self._refused
-        for _ in range(ANSWER_MAX if many else 1):
+        # A reader acknowledges a block, or a window, and waits: asking for a second packet would cost as much as the
+        # first.
+        for _ in range(ANSWER_MAX if self._refused else 1):
             if self._over:
                 return
             try:
@@ -193,12 +215,45 @@ class Transfer:
         size = self.terms.blksize
         while self._sent < last and not self._over:
             offset = self._sent * size
-            payload = self._octets(offset, min(size, self.source.size - offset))
+            blocks = self._at_hand(offset, min(last - self._sent, self._burst))
+            payload = self._octets(offset, min(blocks * size, self.source.size - offset))
             if payload is None:
                 return
+            if blocks > 1:
+                if not self._send_blocks(payload, blocks):
+                    return
+                continue
             self._sent += 1
             if not self._send(tftp.data(self._sent, payload)):
                 return
+
+    def _at_hand(self, offset: int, most: int) -> int:
+        """How many blocks from here on can be sent together: at least one, whose octets may have to be fetched."""
+        if most == 1 or self.source.ready:
+            return most
+        end = self._chunk_at + len(self._chunk)
+        whole = (end - offset) // self.terms.blksize
+        return max(1, min(most, whole + 1 if end >= self.source.size else whole))
+
+    def _send_blocks(self, payload: bytes | memoryview, blocks: int) -> bool:
+        """Send blocks in one call, which the kernel cuts (udp(7), UDP_SEGMENT): calls are what a window costs."""
+        size = self.terms.blksize
+        view = memoryview(payload)
+        pieces: list[bytes | memoryview] = []
+        for number in range(blocks):
+            pieces += (tftp.data(self._sent + number + 1, b""), view[number * size : (number + 1) * size])
+        cut = [(socket.IPPROTO_UDP, _UDP_SEGMENT, _SEGMENT.pack(size + tftp.HEADER))]
+        try:
+            self._sock.sendmsg(pieces, cut, 0, self.peer)
+        except BlockingIOError:
+            pass  # as good as lost on the wire; the timer repeats it
+        except OSError as error:
+            if error.errno in _UNCUT:
+                self._burst = 1
+                return True
+            self._icmp(error)
+        self._sent += blocks
+        return not self._refused
 
     def _octets(self, offset: int, count: int) -> bytes | memoryview | None:
         if self.source.ready or not count:
@@ -259,9 +314,11 @@ class Transfer:
             self._loop.call_soon(self._readable)
 
     def _progress(self) -> None:
-        self.heard = self._loop.time()
+        now = self.heard = self._loop.time()
         self._tries = 0
-        self._arm()
+        self._due = now + self._pause
+        if self._timer is None or self._due < self._timer.when():
+            self._arm()
 
     def _arm(self) -> None:
         """Put off the retransmission; one timer serves the whole transfer, so an ACK costs no heap operation."""
@@ -304,7 +361,7 @@ class Transfer:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
-        self._loop.remove_reader(self._sock)
+        self._readers.remove_reader(self._sock)
         self._sock.close()
         if not self._loading:  # a worker thread still reads from it; it is closed when that returns
             self.source.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tftpy
 
+from app.netboot.wire import tftp
 from app.services.tftp import transfer
 from app.services.tftp.transfer import Transfer
 from tests import netns
@@ -74,6 +75,21 @@ def _serve_in(ns: str, root: Path, work: Callable[[Service], Coroutine[None, Non
     netns.call(ns, lambda: asyncio.run(main()))
 
 
+@pytest.mark.parametrize("cut", [transfer._UDP_SEGMENT, 9999], ids=["cut by the kernel", "a kernel that does not cut"])
+@pytest.mark.parametrize("size", [70_000, 14 * 1024, 5_000_001])
+async def test_a_window_at_once_is_what_the_file_is(
+    service: Service, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, cut: int
+) -> None:
+    monkeypatch.setattr(transfer, "_UDP_SEGMENT", cut)
+    content = random.Random(size).randbytes(size)
+    (root / "window.bin").write_bytes(content)
+    out = tmp_path / "fetched"
+    argv = ["atftp", "--option", "blksize 1024", "--option", "windowsize 16", "-g", "-r", "window.bin", "-l", OUT]
+    code, said = await _run([*argv, "127.0.0.1", PORT], service, out)
+    assert code == 0, said
+    assert out.read_bytes() == content
+
+
 @pytest.mark.parametrize("windowsize", ["1", "4", "16"])
 async def test_f17_losses_delay_but_do_not_corrupt(
     service: Service, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windowsize: str
@@ -89,7 +105,15 @@ async def test_f17_losses_delay_but_do_not_corrupt(
         if rolls.random() >= 1 / 11:
             take(self, packet)
 
+    def one_by_one(self: Transfer, payload: bytes, blocks: int) -> bool:
+        size = self.terms.blksize
+        for number in range(blocks):
+            self._sent += 1
+            self._send(tftp.data(self._sent, payload[number * size : (number + 1) * size]))
+        return True
+
     monkeypatch.setattr(Transfer, "_send", lossy_send)
+    monkeypatch.setattr(Transfer, "_send_blocks", one_by_one)
     monkeypatch.setattr(Transfer, "_packet", lossy_take)
     monkeypatch.setattr(transfer, "RESEND", (0.2,))
     out = tmp_path / "fetched"
