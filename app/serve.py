@@ -14,10 +14,12 @@ from app.config import Settings, load
 from app.engine import logs
 from app.engine.outlet import Outlet
 from app.engine.signals import Signals, drain, drained
-from app.errors import BootcartError
+from app.errors import BootcartError, UnavailableError
 
 # sysexits(3) EX_CONFIG: a supervisor that starts us again would only hear the same.
 EXIT_CONFIGURATION = 78
+# What hinders the start may pass, as a full disk does: a supervisor tries again, later and later.
+EXIT_AGAIN = 1
 
 _SWITCH_SECONDS = 0.001
 
@@ -46,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
 async def run(settings: Settings, signals: Signals) -> int:
     """Run an engine until it is told to stop; returns the exit code. Raises BootcartError when it cannot start."""
-    from app.engine.assembly import Engine
+    from app.engine.engine import Engine
 
     engine = Engine(settings, draining=drain)
     loop = asyncio.get_running_loop()
@@ -73,16 +75,18 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
         settings = load(flags, config_file=Path(config) if config else None)
         logs.set_up(settings.log_level)
         return asyncio.run(run(settings, signals or Signals()))
+    except UnavailableError as error:
+        return _ended(str(error), EXIT_AGAIN)
     except BootcartError as error:
         return _ended(str(error), EXIT_CONFIGURATION)
     except OSError as error:
         logging.getLogger("app.engine").exception("the engine ended")
         # What no part had words for may pass, so that a supervisor may try again.
         where = f"{error.filename}: " if error.filename else ""
-        return _ended(f"{where}{error.strerror or error} (see the line above)", 1)
+        return _ended(f"{where}{error.strerror or error} (see the line above)", EXIT_AGAIN)
     except Exception as error:
         logging.getLogger("app.engine").exception("the engine ended")
-        return _ended(f"{type(error).__name__}: {error} (see the line above)", 1)
+        return _ended(f"{type(error).__name__}: {error} (see the line above)", EXIT_AGAIN)
     finally:
         drained()
 

@@ -32,6 +32,7 @@ ALREADY_RUNS = 73
 LOG_LIMIT = 4 * 1024 * 1024
 TAIL_LINES = 20
 TAIL_BYTES = 8192
+WORDS_MAX = 400
 
 HANDED = 3
 """The descriptor under which the engine finds its boot HTTP socket (sd_listen_fds(3))."""
@@ -192,7 +193,9 @@ class Supervisor:
             # The next one tells it in its first event.
             os.environ["BOOTCART_LAST_END"] = reason_of(status)
             wait = delay_after(failures, self.delays)
-            self.say(f"the engine ended ({reason_of(status)}); starting it again in {wait:g} s")
+            words = output.rpartition("\n")[2][:WORDS_MAX] if code > 0 else ""
+            told = f"{reason_of(status)}: {words}" if words else reason_of(status)
+            self.say(f"the engine ended ({told}); starting it again in {wait:g} s")
             self.record("waiting", retry_in=wait)
             if self.pause(wait):
                 self.record("stopped")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from app.errors import BootcartError, ConflictError, UnavailableError
 
 AGAIN = "the engine goes on by itself as soon as it can write again"
-AT_START = "then start the engine again"
+AT_START = "then start the engine again; as a service it tries by itself"
 
 _SAID: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_FULL: ("the disk that holds {where} is full", "free some space; {then}"),

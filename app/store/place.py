@@ -9,7 +9,7 @@ import pwd
 import stat
 from pathlib import Path
 
-from app.errors import BootcartError, ConflictError
+from app.errors import BootcartError, ConflictError, UnavailableError
 
 LOCK_NAME = "lock"
 
@@ -27,6 +27,16 @@ def _words(error: OSError) -> str:
     return _WHY.get(error.errno or 0, error.strerror or str(error))
 
 
+# What others may mend while the engine waits: it is started again and again until they have.
+_PASSING = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.ENFILE})
+
+
+def refusal(error: OSError, message: str, hint: str) -> BootcartError:
+    """`error` for an operator: an UnavailableError where it may pass, `message` with its words at the end."""
+    kind = UnavailableError if error.errno in _PASSING else BootcartError
+    return kind(f"{message}: {_words(error)}", hint=hint)
+
+
 def _user(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
@@ -42,10 +52,8 @@ def prepare_directory(path: Path) -> None:
     except FileExistsError:
         raise BootcartError(f"{path} is a file, not a directory", hint="give another --data-dir") from None
     except OSError as error:
-        raise BootcartError(
-            f"the data directory {path} cannot be made: {_words(error)}",
-            hint="free space, mend the path or give another --data-dir",
-        ) from error
+        hint = "free space, mend the path or give another --data-dir"
+        raise refusal(error, f"the data directory {path} cannot be made", hint) from error
     if not stat.S_ISDIR(told.st_mode):
         raise BootcartError(f"{path} is not a directory", hint="give another --data-dir")
     if told.st_uid != os.geteuid():
@@ -82,10 +90,8 @@ class DirectoryLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise BootcartError(
-                f"the data directory {data_dir} cannot be written: {_words(error)}",
-                hint="free space, mend its mode or give another --data-dir",
-            ) from error
+            hint = "free space, mend its mode or give another --data-dir"
+            raise refusal(error, f"the data directory {data_dir} cannot be written", hint) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -106,9 +112,7 @@ class DirectoryLock:
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
         except OSError as error:
             os.close(self._descriptor)
-            raise BootcartError(
-                f"the data directory {data_dir} cannot be written: {_words(error)}", hint="free some space"
-            ) from error
+            raise refusal(error, f"the data directory {data_dir} cannot be written", "free some space") from error
 
     def release(self) -> None:
         """Let another engine have the directory; the lock file stays, so that nobody locks a removed one."""

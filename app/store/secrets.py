@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from app.errors import BootcartError
-from app.store.place import sync_directory
+from app.store.place import refusal, sync_directory
 
 FOLDER = "secrets"
 TOKEN_KEY = "token.key"  # noqa: S105  a file name
@@ -30,10 +30,8 @@ def token_key(data_dir: Path) -> bytes:
         _own(path, 0o600)
         key = path.read_bytes()
     except OSError as error:
-        raise BootcartError(
-            f"the key {path} cannot be read or made: {error.strerror}",
-            hint="free space, or mend the mode of its directory",
-        ) from error
+        hint = "free space, or mend the mode of its directory"
+        raise refusal(error, f"the key {path} cannot be read or made", hint) from error
     if len(key) != KEY_BYTES:
         said = "is empty" if not key else f"has {len(key)} bytes instead of {KEY_BYTES}"
         raise BootcartError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.services import supervisor
 from tests import netns
 from tests.engine.card import card
 from tests.engine.conftest import new_mac
@@ -57,6 +59,35 @@ def test_no_lease_is_promised_on_a_full_disk(artefacts: Path) -> None:
             # Everything that was acknowledged is there, whatever could not be stored in between.
             engine.start()
             assert promised.items() <= {a: lease.mac for a in promised if (lease := engine.lease(a))}.items()
+        finally:
+            engine.close()
+
+
+def test_a_disk_that_is_full_at_the_start_is_waited_for(artefacts: Path) -> None:
+    with netns.segment("10.7.0.1/24", clients=1) as segment, small_disk() as data:
+        ballast = fill(data)
+        log = data.with_name("data.log")
+        keep = ("--state", str(data.with_name("state.json")), "--log", str(log), "--delays", "0.1,0.2,0.5", "--")
+        flags = ("--interface", "eth0", "--artefacts", str(artefacts))
+        engine = Engine(segment.server, data, *flags, prefix=(sys.executable, "-I", "-S", supervisor.__file__, *keep))
+        try:
+            engine.begin()
+            again = "(exit code 1: bootcart serve: the data directory"
+            netns.until(lambda: engine.log().count(again) >= 3 or None, timeout=60, what=engine.log())
+            assert "cannot be written: the disk is full (free some space)); starting it again in 0.5 s" in engine.log()
+            ballast.unlink()
+            netns.until(lambda: "ready in " in engine.log() or None, timeout=60, what="it starts by itself")
+            engine.subnet()
+            # The next start on a disk that filled again, now with a database on it.
+            engine.stop()
+            ballast = fill(data)
+            engine.begin()
+            netns.until(
+                lambda: "is full" in engine.log().rpartition("ready in ")[2] or None, timeout=60, what=engine.log()
+            )
+            ballast.unlink()
+            netns.until(lambda: engine.log().count("ready in ") == 2 or None, timeout=60, what=engine.log())
+            assert engine.ask(engine.client.subnets.list()).total == 1
         finally:
             engine.close()
 

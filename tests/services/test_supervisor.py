@@ -67,7 +67,8 @@ def test_a_failing_engine_is_started_again_and_its_words_are_kept(keep: Callable
 
     assert state["last_exit"]["reason"] == "exit code 3"
     assert state["last_exit"]["output"] == "first line\nno such interface"
-    assert "starting it again in 0.1 s" in kept.log_path.read_text()
+    said = "the engine ended (exit code 3: no such interface); starting it again in 0.1 s"
+    assert said in kept.log_path.read_text()
 
 
 def test_a_killed_engine_is_started_again(keep: Callable[..., Kept]) -> None:
