@@ -16,7 +16,7 @@ import pytest
 from app.client.http import HttpClient
 from app.client.protocol import Client
 from app.config import Settings
-from app.engine.assembly import Engine
+from app.engine.engine import Engine
 from tests.fakes.client import FakeClient
 from tests.fakes.engine import FakeEngine
 from tests.fakes.serving import served

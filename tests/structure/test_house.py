@@ -81,7 +81,7 @@ BUDGETS: list[tuple[str, str, set[str]]] = [
     ("the command line", "import app.cli.main", HEAVY),
     (
         "the engine, before it answers machines",
-        "import app.serve, app.engine.assembly",
+        "import app.serve, app.engine.engine",
         {"fastapi", "uvicorn", "alembic", "scapy", "tftpy", "pyghmi", "sushy", "textual", "typer", "pycdlib"},
     ),
     ("the interface, before its first paint", "import app.screens.app", HEAVY - {"textual"} | {"pydantic", "httpx"}),
