@@ -263,6 +263,7 @@ _ALIASES = {
     "vendor-options": 43,
     "lease-time": 51,
     "boot-file": 67,
+    "default-url": 114,  # ONIE's name of it, older than RFC 8910
     "search": 119,
     "classless-routes": 121,
 }

@@ -329,6 +329,20 @@ def _suboptions_text(value: bytes) -> str:
     return "; ".join(f"{code}=hex:{held.hex()}" for code, held in suboptions(value).items())
 
 
+def _vendors_text(value: bytes) -> str:
+    """RFC 3925 section 4: several enterprises, each with sub-options of its own."""
+    told: list[str] = []
+    at = 0
+    while at < len(value):
+        length = value[at + 4]
+        held = value[at + 5 : at + 5 + length]
+        if len(held) != length:
+            raise DhcpError("the sub-options of an enterprise run past the end")
+        told.append(f"{int.from_bytes(value[at : at + 4], 'big')} {_suboptions_text(held)}")
+        at += 5 + length
+    return " | ".join(told)
+
+
 _DECODERS: dict[Kind, Callable[[bytes], str]] = {
     Kind.IP: _ips_text,
     Kind.IPS: _ips_text,
@@ -346,6 +360,7 @@ _DECODERS: dict[Kind, Callable[[bytes], str]] = {
     Kind.SEARCH: _domains_text,
     Kind.SIP: _sip_text,
     Kind.SUBOPTIONS: _suboptions_text,
+    Kind.VENDORS: _vendors_text,
 }
 
 _FQDN_ENCODED, _FQDN_OVERRIDE, _FQDN_SERVER = 4, 2, 1
