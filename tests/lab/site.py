@@ -156,7 +156,12 @@ class Site:
             words = [f"{event.kind} {event.message}" for event in self.engine.events(mac=vm.mac)][-15:]
             raise AssertionError("\n".join((str(error), hops, *words, vm.serial()[-1500:]))) from None
         matrix.record(vm.spec.kind, where, vm.started, found[1])
+        self.unfaulted(vm)
         return found
+
+    def unfaulted(self, vm: Vm) -> None:
+        """It boots well, and nothing was called a problem."""
+        assert [event.message for event in self.engine.events("diagnosis.found", mac=vm.mac)] == []
 
 
 def done(boot: Timeline) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ def test_the_installer_reads_its_answers_and_reports(tmp_path: Path, name: str) 
 
         matrix.record(vm.spec.kind, name, vm.started, boot, result="installer runs")
 
+        here.unfaulted(vm)
         assert started.message == "the installer of web1 runs"
         assert boot.bootenv == name
         assert done(boot)[-5:] == ("script", "kernel", "initrd", "answer", "installer")

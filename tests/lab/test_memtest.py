@@ -46,6 +46,7 @@ def test_a_machine_tests_its_memory(tmp_path: Path, kind: str, devices: tuple[st
 
         matrix.record(kind, NAME, vm.started, boot, result="tests")
 
+        here.unfaulted(vm)
         assert boot.bootenv == NAME
         assert boot.complete
         assert [hop.name for hop in boot.hops][-2:] == ["script", "kernel"]

@@ -60,7 +60,7 @@ def test_the_disk_comes_first_until_the_order_is_changed(rack: Rack) -> None:
     (boot,) = boots.follow(rack.state, only=rack.machine(DISKS).name)
 
     _record(boot, "its disk first, then reset")
-    assert boot.failure == ""
+    boots.assert_no_findings(boot)
     assert boot.record is not None
     assert boot.record.inventory is not None
     assert [disk.size for disk in boot.record.inventory.disks] == [1024 * MIB] * 2
@@ -71,7 +71,7 @@ def test_a_machine_without_disks_and_with_two_network_cards_reports_so(rack: Rac
     (boot,) = boots.follow(rack.state, only=rack.machine(DISKLESS).name)
 
     _record(boot, "no disk, two network cards")
-    assert boot.failure == ""
+    boots.assert_no_findings(boot)
     assert boot.record is not None
     assert boot.record.inventory is not None
     assert boot.record.inventory.disks == ()
