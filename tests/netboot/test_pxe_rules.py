@@ -190,7 +190,17 @@ def test_rule_08_what_a_raspberry_pi_looks_for_in_vain_is_no_news(path: str) -> 
     assert hopeful(path)
 
 
-@pytest.mark.parametrize("path", ["start4.elf", "config.txt", "kernel8.img", "boot/d1a6c2f0.ipxe", "ipxe.efi"])
+@pytest.mark.parametrize(
+    "path",
+    ["grub.cfg-01-52-54-00-00-00-07", "grub/grub.cfg-0A070064", "grub/x86_64-efi/fs.lst", "pxelinux.cfg/default"],
+)
+def test_what_grub_and_pxelinux_look_for_in_vain_is_no_news(path: str) -> None:
+    assert hopeful(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["grub/grub.cfg", "start4.elf", "config.txt", "kernel8.img", "boot/d1a6c2f0.ipxe", "ipxe.efi"]
+)
 def test_rule_08_what_it_cannot_do_without_is(path: str) -> None:
     assert not hopeful(path)
 

@@ -136,7 +136,7 @@ class Peer:
     def ack(self, block: int) -> None:
         self.say(struct.pack("!HH", 4, block & 0xFFFF))
 
-    async def hear(self, seconds: float = 5) -> bytes:
+    async def hear(self, seconds: float = 20) -> bytes:
         """The next packet of the transfer; its port must stay the same."""
         async with asyncio.timeout(seconds):
             packet, sender = await asyncio.get_running_loop().sock_recvfrom(self.sock, 70000)
