@@ -21,6 +21,9 @@ def notify(*lines: str, environment: dict[str, str] | None = None) -> bool:
             # A manager that does not read must not hold up the loop.
             sock.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, address)
         except OSError as error:
-            log.warning("cannot tell the service manager: %s", error)
+            # Signs of life come again and again; where one that mattered is lost, that is said.
+            log.log(
+                logging.DEBUG if lines == ("WATCHDOG=1",) else logging.WARNING, "cannot tell the manager: %s", error
+            )
             return False
     return True

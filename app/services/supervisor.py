@@ -10,11 +10,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Sequence
+from types import FrameType
 
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before the first, second, … restart in a row; the last repeats."""
@@ -24,6 +27,12 @@ STEADY = 60.0
 
 PATIENCE = 6.0
 """Seconds from SIGTERM to SIGKILL: the engine drains for at most 5."""
+
+WATCHDOG = 30.0
+"""Seconds without a sign of life after which an engine hangs; it tells us as it would tell systemd (sd_notify(3))."""
+
+STACKS = 2.0
+"""Seconds an engine that hangs has to write where its threads stand."""
 
 ASKED_TO_STOP = 0
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h: starting again would fail the same way
@@ -39,7 +48,10 @@ HANDED = 3
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
-USAGE = "usage: supervisor --state FILE --log FILE [--lock FILE] [--delays S,S,…] -- COMMAND ARGUMENT…"
+_CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+
+USAGE = """\
+usage: supervisor --state FILE --log FILE [--lock FILE] [--delays S,S,…] [--watchdog S] -- COMMAND ARGUMENT…"""
 
 
 def reason_of(status: int) -> str:
@@ -55,16 +67,62 @@ def delay_after(failures: int, delays: Sequence[float] = DELAYS) -> float:
     return delays[min(failures, len(delays)) - 1]
 
 
+def _woken(_number: int, _frame: FrameType | None) -> None:
+    """A signal came: its number stands in the wake-up descriptor."""
+
+
+class Ears:
+    """What the supervisor waits for: signals to itself, and messages from its engine."""
+
+    def __init__(self) -> None:
+        self._signals, write = os.pipe()
+        os.set_blocking(self._signals, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, _woken)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        # Anyone on this host may write to it; the kernel says who did.
+        self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        # In the abstract namespace, under a name that the kernel chooses.
+        self._notify.bind("")
+        self.name = "@" + self._notify.getsockname()[1:].decode()
+
+    def wait(self, seconds: float, pid: int = 0) -> tuple[list[int], bool]:
+        """Wait at most so long; the signals that came, and whether process `pid` said that it lives."""
+        ready, _, _ = select.select([self._signals, self._notify], [], [], max(0.0, seconds))
+        came: list[int] = []
+        if self._signals in ready:
+            came = list(os.read(self._signals, 512))
+        lives = False
+        while True:
+            try:
+                words, credentials, _, _ = self._notify.recvmsg(
+                    4096, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT
+                )
+            except BlockingIOError:
+                return came, lives
+            sender = [_CREDENTIALS.unpack(data)[0] for _, kind, data in credentials if kind == socket.SCM_CREDENTIALS]
+            lives = lives or (sender == [pid] and b"WATCHDOG=1" in words.split(b"\n"))
+
+
 class Supervisor:
     """One engine, its log and its state file."""
 
     def __init__(
-        self, command: Sequence[str], state_path: str, log_path: str, delays: Sequence[float] = DELAYS
+        self,
+        command: Sequence[str],
+        state_path: str,
+        log_path: str,
+        delays: Sequence[float] = DELAYS,
+        watchdog: float = WATCHDOG,
     ) -> None:
         self.command = list(command)
         self.state_path = state_path
         self.log_path = log_path
         self.delays = delays
+        self.watchdog = watchdog
+        self.hung = ""
         self.restarts = 0
         self.last_exit: dict[str, object] | None = None
         # Appended by the engine itself: a pipe would block it whenever this process is stopped or gone.
@@ -97,16 +155,17 @@ class Supervisor:
         except OSError as error:
             self.say(f"{self.state_path} cannot be written: {error.strerror}")
 
-    def spawn(self, listener: socket.socket) -> int:
+    def spawn(self, listener: socket.socket, ears: Ears) -> int:
         pid = os.fork()
         if pid:
             return pid
         try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.dup2(self.log, 1)
             os.dup2(self.log, 2)
             os.dup2(listener.fileno(), HANDED, inheritable=True)
-            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="boot-http")
+            pid_, usec = str(os.getpid()), str(int(self.watchdog * 1_000_000))
+            os.environ.update(LISTEN_PID=pid_, LISTEN_FDS="1", LISTEN_FDNAMES="boot-http")
+            os.environ.update(NOTIFY_SOCKET=ears.name, WATCHDOG_PID=pid_, WATCHDOG_USEC=usec)
             # Without a shell is the point: the arguments are ours.
             os.execvp(self.command[0], self.command)  # noqa: S606
         except OSError as error:
@@ -132,54 +191,73 @@ class Supervisor:
         except OSError as error:
             self.say(f"the log cannot be turned: {error.strerror}")
 
-    def watch(self, pid: int) -> tuple[int, bool]:
-        """Wait for the engine to end; its wait status, and whether we were asked to stop."""
+    def watch(self, pid: int, ears: Ears) -> tuple[int, bool]:
+        """Wait for the engine to end, and see to it that it does when it hangs; its wait status, were we asked to stop.
+
+        From its first sign of life on, the next must come within the watchdog's time.
+        """
         asked = False
-        deadline: float | None = None
+        kill_at: float | None = None
+        lives_until: float | None = None
+        self.hung = ""
         while True:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 return status, asked
-            limit = STEADY if deadline is None else max(0.0, deadline - time.monotonic())
-            got = signal.sigtimedwait(_SIGNALS, limit)
-            if got is None and deadline is not None:
-                self.say(f"still there after {PATIENCE:.0f} s: killed")
-                os.kill(pid, signal.SIGKILL)
-                deadline = None
-            elif got is not None and got.si_signo != signal.SIGCHLD and not asked:
+            before = time.monotonic()
+            limit = min([STEADY, *(at - before for at in (kill_at, lives_until) if at is not None)])
+            came, lives = ears.wait(limit, pid)
+            now = time.monotonic()
+            if lives_until is not None and now - before > limit + self.watchdog / 2:
+                # We were stopped ourselves, or the host slept, and so did the engine.
+                lives = True
+            if lives and not self.hung:
+                lives_until = now + self.watchdog if self.watchdog else None
+            if any(number != signal.SIGCHLD for number in came) and not asked:
                 asked = True
-                deadline = time.monotonic() + PATIENCE
+                kill_at, lives_until = now + PATIENCE, None
                 os.kill(pid, signal.SIGTERM)
+            if kill_at is not None and now >= kill_at:
+                self.say("still there: killed")
+                os.kill(pid, signal.SIGKILL)
+                kill_at = None
+            if lives_until is not None and now >= lives_until:
+                self.hung = f"not heard for {self.watchdog:g} s"
+                self.say(f"the engine hangs: {self.hung}; where its threads stand follows, if it can still tell")
+                # Its answer is every thread's stack in the log.
+                os.kill(pid, signal.SIGABRT)
+                kill_at, lives_until = now + STACKS, None
             self.turn_log()
 
-    def pause(self, seconds: float) -> bool:
+    def pause(self, seconds: float, ears: Ears) -> bool:
         """Wait before a restart; true when asked to stop meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            got = signal.sigtimedwait(_SIGNALS, left)
-            if got is not None and got.si_signo != signal.SIGCHLD:
+            came, _ = ears.wait(left)
+            if any(number != signal.SIGCHLD for number in came):
                 return True
         return False
 
     def run(self) -> int:
         """Supervise until asked to stop or the engine says that it should not be started again; the exit code."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        ears = Ears()
         # Bound by the engine, which has the right to low ports, and held here, so that machines which connect while no
         # engine runs wait for the next one instead of being refused.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-            return self._keep(listener)
+            return self._keep(listener, ears)
 
-    def _keep(self, listener: socket.socket) -> int:
+    def _keep(self, listener: socket.socket, ears: Ears) -> int:
         failures = 0
         while True:
             start = os.fstat(self.log).st_size
             began = time.monotonic()
-            pid = self.spawn(listener)
+            pid = self.spawn(listener, ears)
             self.record("running", pid)
-            status, asked = self.watch(pid)
+            status, asked = self.watch(pid, ears)
             lived = time.monotonic() - began
             output = self.tail(start)
-            self.last_exit = {"reason": reason_of(status), "time": time.time(), "lived": lived, "output": output}
+            reason = f"{self.hung}, {reason_of(status)}" if self.hung else reason_of(status)
+            self.last_exit = {"reason": reason, "time": time.time(), "lived": lived, "output": output}
             code = os.waitstatus_to_exitcode(status)
             if asked or code == ASKED_TO_STOP:
                 self.record("stopped")
@@ -191,13 +269,13 @@ class Supervisor:
             failures = 1 if lived >= STEADY else failures + 1
             self.restarts += 1
             # The next one tells it in its first event.
-            os.environ["BOOTCART_LAST_END"] = reason_of(status)
+            os.environ["BOOTCART_LAST_END"] = reason
             wait = delay_after(failures, self.delays)
             words = output.rpartition("\n")[2][:WORDS_MAX] if code > 0 else ""
-            told = f"{reason_of(status)}: {words}" if words else reason_of(status)
+            told = f"{reason}: {words}" if words else reason
             self.say(f"the engine ended ({told}); starting it again in {wait:g} s")
             self.record("waiting", retry_in=wait)
-            if self.pause(wait):
+            if self.pause(wait, ears):
                 self.record("stopped")
                 return 0
 
@@ -207,7 +285,7 @@ def main(argv: Sequence[str]) -> int:
     options: dict[str, str] = {}
     words = list(argv)
     while words and words[0] != "--":
-        if len(words) < 2 or words[0] not in ("--state", "--log", "--lock", "--delays"):
+        if len(words) < 2 or words[0] not in ("--state", "--log", "--lock", "--delays", "--watchdog"):
             print(USAGE, file=sys.stderr)  # noqa: T201
             return 2
         options[words[0]] = words[1]
@@ -222,7 +300,8 @@ def main(argv: Sequence[str]) -> int:
         print("supervisor: another one keeps this engine already", file=sys.stderr)  # noqa: T201
         return ALREADY_RUNS
     delays = tuple(float(text) for text in options["--delays"].split(",")) if "--delays" in options else DELAYS
-    return Supervisor(words[1:], options["--state"], options["--log"], delays).run()
+    watchdog = float(options.get("--watchdog", WATCHDOG))
+    return Supervisor(words[1:], options["--state"], options["--log"], delays, watchdog).run()
 
 
 if __name__ == "__main__":

@@ -24,10 +24,20 @@ SCRIPT = supervisor.__file__
 class Kept:
     """A supervisor at work."""
 
-    def __init__(self, folder: Path, *command: str, delays: str = "0.05,0.1") -> None:
+    def __init__(self, folder: Path, *command: str, delays: str = "0.05,0.1", watchdog: str = "30") -> None:
         self.state_path = folder / "state.json"
         self.log_path = folder / "engine.log"
-        head = ["--state", str(self.state_path), "--log", str(self.log_path), "--delays", delays, "--"]
+        head = [
+            "--state",
+            str(self.state_path),
+            "--log",
+            str(self.log_path),
+            "--delays",
+            delays,
+            "--watchdog",
+            watchdog,
+            "--",
+        ]
         self.process = subprocess.Popen([sys.executable, "-I", "-S", SCRIPT, *head, *command], stdin=subprocess.DEVNULL)
 
     def state(self) -> dict[str, Any]:
@@ -209,3 +219,56 @@ def test_the_next_one_is_told_how_the_last_one_ended(keep: Callable[..., Kept], 
     kept.until(lambda state: state["restarts"] >= 2)
 
     assert told.read_text().startswith("nothing killed by SIGKILL ")
+
+
+LIVES = """
+import faulthandler, os, socket, sys, time
+faulthandler.enable()
+watchdog = int(os.environ["WATCHDOG_USEC"]) / 1_000_000
+assert os.environ["WATCHDOG_PID"] == str(os.getpid())
+where = os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1)
+me = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+print("told", os.environ.get("BOOTCART_LAST_END", "nothing"), "at", os.environ["NOTIFY_SOCKET"], flush=True)
+while not os.path.exists(sys.argv[1]):
+    me.sendto(b"WATCHDOG=1", where)
+    time.sleep(watchdog / 4)
+def stuck():
+    while True:
+        time.sleep(60)
+stuck()
+"""
+
+
+def test_an_engine_that_is_stopped_is_killed_and_started_again(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    kept = keep(sys.executable, "-c", LIVES, str(tmp_path / "never"), watchdog="2")
+    kept.until(lambda _: kept.log_path.exists() and "told nothing" in kept.log_path.read_text())
+    first = kept.state()["pid"]
+    # It lives on for more than the watchdog's time, since it says so.
+    time_of_start = time.monotonic()
+    kept.until(lambda found: time.monotonic() - time_of_start > 3)
+    assert kept.state()["pid"] == first
+
+    os.kill(first, signal.SIGSTOP)
+
+    state = kept.until(lambda found: found["pid"] not in (None, first), 60)
+    assert state["last_exit"]["reason"] == "not heard for 2 s, killed by SIGKILL"
+    assert "the engine hangs: not heard for 2 s" in kept.log_path.read_text()
+    kept.until(lambda _: "told not heard for 2 s, killed by SIGKILL" in kept.log_path.read_text())
+
+
+def test_an_engine_that_turns_no_more_tells_where_it_stands(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    kept = keep(sys.executable, "-c", LIVES, str(tmp_path / "hang"), watchdog="1")
+    kept.until(lambda _: kept.log_path.exists() and "told nothing" in kept.log_path.read_text())
+    # What others say is not taken for a sign of its life.
+    where = kept.log_path.read_text().split(" at ")[1].split()[0].replace("@", "\0", 1)
+    (tmp_path / "hang").touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+
+        def look(found: dict[str, Any]) -> bool:
+            other.sendto(b"WATCHDOG=1", where)
+            return found["restarts"] >= 1
+
+        state = kept.until(look, 60)
+
+    assert state["last_exit"]["reason"] == "not heard for 1 s, killed by SIGABRT"
+    assert "in stuck" in state["last_exit"]["output"]
