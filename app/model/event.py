@@ -64,6 +64,7 @@ EVENT_KINDS: dict[str, str] = {
     "dhcp.release": "xid, stage, address",
     "dhcp.decline": "xid, stage, address",
     "dhcp.option": "xid, stage, option, name, source, why",
+    "dhcp.conflict": "xid, stage, address, subnet, device",
     "dhcp.exhausted": "xid, stage, subnet, size",
     "dhcp.foreign": "server, server_mac, offered, subnet",
     "dhcp.malformed": "count, why",

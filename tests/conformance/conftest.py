@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests import netns
-from tests.conformance.station import Client, Options, Reply, Wire, ip, wire
+from tests.conformance.station import Client, Options, Reply, Wire, ip, pxe, wire
 from tests.conformance.tftpbench import Bench, benched
 from tests.services.dhcp.lan import Server, serving
 
@@ -50,6 +50,9 @@ class Lan:
         """A client nobody has seen before."""
         return Client(self.wire, mac=mac, words=words, broadcast=broadcast, relay=relay).new()
 
+    MARKS: ClassVar[int] = 2
+    """How many messages the server sends for a mark."""
+
     def marked(self) -> None:
         """Whatever was said before has been dealt with: a client that came later has its lease, of an address apart."""
         self.client(broadcast=True).lease((50, ip(f"10.7.{next(_MARKS)}")))
@@ -69,6 +72,17 @@ class Lan:
         self.marked()
         counters = self.server.counters()
         assert (counters["dhcp"]["errors"], counters["proxydhcp"]["errors"]) == (0, 0)
+
+
+@dataclass
+class Beside(Lan):
+    """The same where another server gives the addresses: this one answers firmware alone."""
+
+    MARKS: ClassVar[int] = 1
+
+    def marked(self) -> None:
+        """Whatever was said before has been dealt with: firmware that came later has its answer."""
+        self.client(words=pxe(0), broadcast=True).discover()
 
 
 def world(**changes: Any) -> dict[str, Any]:
@@ -106,12 +120,41 @@ def _lan(segment: netns.Segment, line: Wire, tmp_path_factory: pytest.TempPathFa
         made.unharmed()
 
 
+@pytest.fixture(scope="session")
+def _beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
+    proxied = {**LAN, "mode": "proxy", "ranges": []}
+    with (
+        netns.segment("10.7.0.1/16", clients=2) as segment,
+        wire(segment.clients[0]) as line,
+        serving(segment.server, tmp_path_factory.mktemp("beside"), **world(subnets=[proxied])) as server,
+    ):
+        made = Beside(line, server, segment.clients[1])
+        yield made
+        made.unharmed()
+
+
+def _ready(made: Lan) -> Lan:
+    assert made.server.process.poll() is None
+    made.wire.replies.clear()
+    return made
+
+
 @pytest.fixture
 def lan(_lan: Lan) -> Lan:
-    """The shared server: it runs."""
-    assert _lan.server.process.poll() is None
-    _lan.wire.replies.clear()
-    return _lan
+    """A segment where this server gives the addresses."""
+    return _ready(_lan)
+
+
+@pytest.fixture
+def beside(_beside: Lan) -> Lan:
+    """A segment where another server gives them."""
+    return _ready(_beside)
+
+
+@pytest.fixture(params=["lan", "beside"])
+def either(request: pytest.FixtureRequest) -> Lan:
+    """Both, one after the other."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -76,10 +76,10 @@ class Reply:
 
     @property
     def bootp(self) -> Any:
-        """The fixed fields, as scapy names them."""
+        """The fixed fields, as scapy names them; it looks for them at other ports than 4011 only."""
         from scapy.layers.dhcp import BOOTP
 
-        return self.frame[BOOTP]
+        return BOOTP(self.octets)
 
     @property
     def kind(self) -> int:

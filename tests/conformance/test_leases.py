@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
+from tests import netns
 from tests.conformance.conftest import LAN, Lan
 from tests.conformance.station import (
     ACK,
@@ -41,6 +45,16 @@ def select(client: Client, address: str, server: str = SERVER) -> None:
 
 def acked(replies: list[Reply]) -> list[Reply]:
     return [reply for reply in replies if reply.kind == ACK]
+
+
+@contextlib.contextmanager
+def holding(ns: str, address: str) -> Iterator[None]:
+    """A host of the segment uses an address: its kernel answers ARP and ICMP."""
+    netns.run(ns, ["ip", "address", "add", f"{address}/16", "dev", "eth0"])
+    try:
+        yield
+    finally:
+        netns.run(ns, ["ip", "address", "delete", f"{address}/16", "dev", "eth0"])
 
 
 def test_b01_the_offered_address_is_acknowledged(lan: Lan) -> None:
@@ -265,6 +279,21 @@ def test_c07_inform_is_answered_where_it_came_from(lan: Lan) -> None:
     client, ack = inform(lan, "10.7.0.67")
 
     assert (ack.to, ack.to_mac, ack.bootp.ciaddr) == ("10.7.0.67", client.mac, "10.7.0.67")
+
+
+def test_c08_an_address_somebody_uses_is_not_offered(lan: Lan) -> None:
+    used = "10.7.70.8"
+    client = lan.client()
+    with holding(lan.other, used):
+        offer = client.discover((50, ip(used)))
+        told = lan.server.wait("dhcp.conflict", lambda event: event["mac"] == client.mac)
+
+        assert offer.address != used
+        assert (told["level"], told["address"], told["data"]["device"]) == ("warning", used, "52:54:00:00:01:02")
+        assert client.take(offer).kind == ACK
+    # It is kept back from everybody, whether its user answers now or not.
+    assert lan.client().discover((50, ip(used))).address != used
+    assert lan.server.counters()["dhcp"]["conflicts"] == 1
 
 
 def test_c09_a_leased_address_is_nobody_elses(lan: Lan) -> None:

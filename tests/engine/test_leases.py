@@ -218,6 +218,26 @@ def test_a_declined_address_is_kept_from_everybody(net: Net) -> None:
         assert it.discover(("requested_addr", address)).address == address
 
 
+def test_c08_an_address_in_use_is_found_kept_back_and_cleared(net: Net) -> None:
+    used = "10.7.0.240"
+    hint = ("requested_addr", used)
+    netns.run(net.second, ["ip", "address", "add", f"{used}/24", "dev", "eth0"])
+    try:
+        with card(net.first, new_mac(), pxe(7), broadcast=True) as machine:
+            assert machine.discover(hint).address != used
+            told = net.engine.event("dhcp.conflict", mac=machine.mac)
+    finally:
+        netns.run(net.second, ["ip", "address", "delete", f"{used}/24", "dev", "eth0"])
+    user = "52:54:00:00:01:02"
+    assert told.message == f"{used} is used by {user}, which has no lease of it: it is not given out for 24 h"
+
+    lease = net.engine.lease(used)
+    assert (lease.state.value, lease.mac) == ("declined", user)
+    net.engine.told("leases", "delete", used)
+    with card(net.first, new_mac(), broadcast=True) as machine:
+        assert machine.discover(hint).address == used
+
+
 def test_an_address_of_another_is_refused_with_a_nak(net: Net) -> None:
     with card(net.first, new_mac(), pxe(0)) as owner, card(net.second, new_mac(), pxe(0)) as thief:
         address = owner.lease().address

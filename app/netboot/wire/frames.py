@@ -1,4 +1,4 @@
-"""Ethernet II, IPv4 and UDP framing for replies to machines that have no address yet (RFC 894, 791, 768, 1071)."""
+"""Ethernet II, IPv4, UDP and ARP framing for machines that have no address yet (RFC 894, 791, 768, 1071, 826, 5227)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 ETHERTYPE_IPV4 = 0x0800
+ETHERTYPE_ARP = 0x0806
 _UDP = 17
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
+_ARP = struct.Struct("!HHBBH6s4s6s4s")
+_ARP_ETHERNET = (1, ETHERTYPE_IPV4, 6, 4)
+_ARP_REQUEST, _ARP_REPLY = 1, 2
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -86,3 +90,19 @@ def parse_udp4(frame: bytes) -> UdpFrame | None:
         dport=dport,
         payload=frame[start + 8 : start + length],
     )
+
+
+def arp_probe(mac: str, address: IPv4Address) -> bytes:
+    """A frame that asks who uses an address, in nobody's name, so that no cache learns it (RFC 5227 section 2.1.1)."""
+    body = _ARP.pack(*_ARP_ETHERNET, _ARP_REQUEST, mac_bytes(mac), bytes(4), bytes(6), address.packed)
+    return mac_bytes(_BROADCAST) + mac_bytes(mac) + struct.pack("!H", ETHERTYPE_ARP) + body
+
+
+def parse_arp_reply(frame: bytes) -> tuple[IPv4Address, str] | None:
+    """The address an ARP reply is about and the hardware address it names; None for everything else."""
+    if len(frame) < 14 + _ARP.size or frame[12:14] != ETHERTYPE_ARP.to_bytes(2, "big"):
+        return None
+    *kind, operation, sender, address, _, _ = _ARP.unpack_from(frame, 14)
+    if tuple(kind) != _ARP_ETHERNET or operation != _ARP_REPLY:
+        return None
+    return IPv4Address(address), sender.hex(":")

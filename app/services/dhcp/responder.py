@@ -156,7 +156,11 @@ class Responder(ABC):
             destination=addresses[0].ip if relayed and addresses else BROADCAST,
         )
 
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
+    def interface(self, name: str) -> Interface | None:
+        """An interface of this host as it is now."""
+        return self._by_name.get(name)
+
+    def later(self, seconds: float, function: Callable[[], object]) -> None:
         """Call `function` in the loop after a while; to be called in the loop."""
         asyncio.get_running_loop().call_later(seconds, function)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -15,12 +16,14 @@ from app.model.event import EventDraft, Level
 from app.model.subnet import Lease, LeaseState
 from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer
+from app.netboot.conflicts import PROBE_SECONDS, Conflicts, Held, quarantined
 from app.netboot.exchange import Answer, Arrival, Policy
 from app.netboot.foresee import STAGES, Asked, Foreseen, foresee
 from app.netboot.identity import lease_key
 from app.netboot.replies import shortened
 from app.netboot.view import NetworkView
 from app.netboot.wire.dhcp4 import ZERO, DhcpPacket
+from app.services.dhcp.arp import ArpProbe
 from app.services.dhcp.responder import Emit, Interfaces, Responder
 
 log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class DhcpService(Responder):
 
     `leases` gives every stored lease; it is called at each start. `on_leases` is told of every change after it is
     durable, `on_learned` of addresses that another server gave; both in the service's thread, and must not block.
+    An OFFER of an address nobody had for a while waits `probe_seconds` for somebody who uses it; 0: none waits.
     """
 
     name = "dhcp"
@@ -80,6 +84,7 @@ class DhcpService(Responder):
         allowed: Collection[str] = (),
         on_leases: Callable[[Sequence[Lease]], None] = _ignore_leases,
         on_learned: Callable[[str, IPv4Address], None] = _ignore_learned,
+        probe_seconds: float = PROBE_SECONDS,
     ) -> None:
         super().__init__(port=port, interfaces=interfaces, emit=emit, clock=clock, allowed=allowed, raw=True)
         self._view = view
@@ -89,13 +94,18 @@ class DhcpService(Responder):
         self._on_learned = on_learned
         self._leases = leases
         self._table = LeaseTable()
+        self._conflicts = Conflicts()
+        self._arp = ArpProbe(self._claimed)
+        self._probe_seconds = probe_seconds
         self._anchor = clock.now() - clock.monotonic()
         self._shifted = 0.0
         self._telling = threading.Lock()
         self._settling: list[tuple[Answer, BaseException | None, float]] = []
         # By how much stored leases began after now, at the start.
         self._behind: list[float] = []
-        self.counters.update(dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases"), 0))
+        self.counters.update(
+            dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases", "probes", "conflicts"), 0)
+        )
 
     @property
     def policy(self) -> Policy:
@@ -104,7 +114,11 @@ class DhcpService(Responder):
 
     def forget(self, address: IPv4Address) -> None:
         """The operator deleted the lease of an address: it is nobody's from now on. From any thread."""
-        self.post(self._table.forget, address)
+        self.post(self._forget, address)
+
+    def _forget(self, address: IPv4Address) -> None:
+        self._table.forget(address)
+        self._conflicts.forget(address)
 
     def restore(self, lease: Lease) -> None:
         """The operator took the deletion of a lease back, and it is stored again. From any thread."""
@@ -132,11 +146,17 @@ class DhcpService(Responder):
         """Epoch seconds that follow the monotonic clock: a wall clock that is set ends no lease."""
         return self._anchor + self._clock.monotonic()
 
+    async def stop(self) -> None:
+        """Stop answering and give the port back; offers that wait are not made."""
+        await super().stop()
+        self._arp.close()
+
     async def prepare(self) -> None:
         """Rebuild the index from what is stored: whatever was on its way when we stopped was never acknowledged."""
         self._anchor = self._clock.now() - self._clock.monotonic()
         stored = await asyncio.to_thread(self._leases)
         self._table = LeaseTable([self._bounded(lease) for lease in stored])
+        self._conflicts = Conflicts()
         self.counters["leases"] = len(self._table)
 
     def _bounded(self, lease: Lease) -> Lease:
@@ -154,8 +174,10 @@ class DhcpService(Responder):
     def begin(self) -> None:
         """Start to sweep; tell of a clock that went back while we did not run."""
         with self._telling:
-            # What the journal told of while nobody listened was answered by nobody, and is in the table where it counts.
+            # What the journal told of while nobody listened was answered by nobody, and counts in the table all the same.
             self._settling = []
+        if self._probe_seconds:
+            self._arp.open()
         self._sweep()
         if self._behind:
             leases = [lease for lease in self._table.leases() if lease.expires > self.now()]
@@ -174,7 +196,7 @@ class DhcpService(Responder):
         if found.learned is not None:
             self._on_learned(*found.learned)
         if not found.lease_changes:
-            self._finish(found)
+            self._offer(found, packet, arrival)
             return
         shifted = self._shifted
         self._journal.commit(found.lease_changes, lambda error: self._journaled(found, error, shifted))
@@ -197,6 +219,54 @@ class DhcpService(Responder):
                 # The others of the group are on the disk all the same.
                 self.counters["errors"] += 1
                 log.exception("what followed a stored lease failed")
+
+    def _offer(self, found: Answer, packet: DhcpPacket, arrival: Arrival) -> None:
+        """Answer what changes no lease: at once, or once it is clear that nobody uses the address it offers."""
+        if not self._probe_seconds or not self._conflicts.doubtful(found, arrival, self._table, self.now()):
+            self._finish(found)
+            return
+        # What came in is told now, what goes out when it does.
+        self.emit(found.events[:-1])
+        held = Held(replace(found, events=found.events[-1:]), packet, arrival)
+        if not self._conflicts.hold(held):
+            return
+        self.counters["probes"] += 1
+        if self._asked(held):
+            self.later(self._probe_seconds / 2, partial(self._asked, held))
+            self.later(self._probe_seconds, partial(self._unclaimed, held.address))
+        elif self._conflicts.release(held.address) is not None:
+            self._finish(held.found)
+
+    def _asked(self, held: Held) -> bool:
+        """Ask who uses an address, as long as its OFFER waits; a frame may be lost."""
+        if self._conflicts.waits(held.address) is None:
+            return False
+        return self._arp.ask(held.address, self.interface(held.arrival.interface))
+
+    def _unclaimed(self, address: IPv4Address) -> None:
+        held = self._conflicts.unclaimed(address, self.now())
+        if held is not None:
+            self._finish(held.found)
+
+    def _claimed(self, address: IPv4Address, mac: str, interface: str) -> None:
+        """Somebody answers for an address: it is kept back, and the client is offered another."""
+        held = self._conflicts.claimed(address, mac, interface, self._view, self.now())
+        if held is None:
+            return
+        self.counters["conflicts"] += 1
+        last = not self._conflicts.believed(mac)
+        found = quarantined(held, mac, self._view.subnets(), self._table, self.now(), last)
+        shifted = self._shifted
+        self._journal.commit(
+            found.lease_changes, lambda error: self.post(self._quarantined, held, found, error, shifted)
+        )
+
+    def _quarantined(self, held: Held, found: Answer, error: BaseException | None, shifted: float) -> None:
+        self._settled(found, error, shifted)
+        if error is None:
+            again = answer(held.request, held.arrival, self._view, self._table, self._policy, self.now())
+            events = tuple(event for event in again.events if event.kind != "dhcp.discover")
+            self._offer(replace(again, events=events), held.request, held.arrival)
 
     def _finish(self, found: Answer) -> None:
         if found.reply is None and not found.events:

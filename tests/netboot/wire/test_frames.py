@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # scapy's import-time deprecations are not ours to mend
     from scapy.layers.inet import IP, UDP
     from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptPrefixInfo, IPv6
-    from scapy.layers.l2 import Ether
+    from scapy.layers.l2 import ARP, Ether
 
 SERVER, CLIENT = "52:54:00:00:00:01", "52:54:00:00:00:07"
 ADDRESS = st.integers(0, 2**32 - 1).map(IPv4Address)
@@ -98,3 +98,27 @@ def test_no_router_is_unicast_with_lifetime_zero_and_no_prefix(asker: str) -> No
     assert not parsed.haslayer(ICMPv6NDOptPrefixInfo)
     del parsed[ICMPv6ND_RA].cksum
     assert bytes(parsed) == raw, "checksum as scapy computes it"
+
+
+@given(address=ADDRESS)
+def test_arp_probe_is_what_scapy_builds(address: IPv4Address) -> None:
+    theirs = Ether(src=SERVER, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=SERVER, psrc="0.0.0.0", pdst=str(address))
+
+    assert frames.arp_probe(SERVER, address) == bytes(theirs)
+
+
+@given(address=ADDRESS, padding=st.integers(0, 18))
+def test_arp_reply_is_read(address: IPv4Address, padding: int) -> None:
+    reply = ARP(op=2, hwsrc=CLIENT, psrc=str(address), hwdst=SERVER, pdst="0.0.0.0")
+    frame = bytes(Ether(src=CLIENT, dst=SERVER) / reply) + bytes(padding)
+
+    assert frames.parse_arp_reply(frame) == (address, CLIENT)
+
+
+@given(noise=st.binary(max_size=80))
+def test_what_is_no_arp_reply_is_nothing(noise: bytes) -> None:
+    assert frames.parse_arp_reply(noise) is None
+    assert frames.parse_arp_reply(frames.arp_probe(SERVER, IPv4Address("10.7.0.9"))) is None
+    reply = bytes(Ether(src=CLIENT, dst=SERVER) / ARP(op=2, hwsrc=CLIENT, psrc="10.7.0.9"))
+    assert frames.parse_arp_reply(reply[:41]) is None
+    assert frames.parse_arp_reply(reply[:14] + b"\0\6" + reply[16:]) is None

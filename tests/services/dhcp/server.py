@@ -84,6 +84,7 @@ async def serve(data_dir: Path, told: dict[str, Any]) -> int:
         clock=clock,
         policy=policy,
         allowed=allowed,
+        probe_seconds=told.get("probe_seconds", 0),
         on_learned=lambda mac, address: _say(json.dumps({"kind": "learned", "mac": mac, "address": str(address)})),
     )
     boot = ProxyDhcpService(

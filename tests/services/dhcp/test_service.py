@@ -68,6 +68,7 @@ class Service(DhcpService):
         self.sent: list[DhcpPacket] = []
         self.events: list[EventDraft] = []
         self.told: list[Lease] = []
+        self.asked: list[IPv4Address] = []
         self.clock = FakeClock()
         super().__init__(
             view=world,
@@ -79,6 +80,7 @@ class Service(DhcpService):
             policy=Policy(),
             port=more.pop("port", 0),
             on_leases=self.told.extend,
+            probe_seconds=more.pop("probe_seconds", 0),
             **more,
         )
 
@@ -345,3 +347,87 @@ async def test_the_boot_service_starts_and_stops_again() -> None:
             await until(lambda before=before: service.counters["received"] == before + 1)
         await service.stop()
     assert service.counters["ignored"] == 2
+
+
+@asynccontextmanager
+async def asking(journal: FakeJournal, seconds: float = 60) -> AsyncIterator[Service]:
+    """A service whose segment is always asked who uses an address, and never answers by itself."""
+    async with running(journal, probe_seconds=seconds) as service:
+        service._arp.ask = lambda address, interface: service.asked.append(address) or True
+        yield service
+
+
+async def test_f15_offers_wait_side_by_side() -> None:
+    async with asking(FakeJournal()) as service:
+        macs = [f"52:54:00:00:15:{number:02x}" for number in range(10)]
+        for mac in macs:
+            await service.take(request(mac=mac))
+        assert len(set(service.asked)) == len(macs)
+        assert service.sent == []
+        # What came in is told at once, what goes out when it does.
+        assert service.kinds == ["dhcp.discover"] * len(macs)
+
+        for address in service.asked:
+            await service.do(service._unclaimed, address)
+        assert [packet.mac for packet in service.sent] == macs
+        assert service.kinds[len(macs) :] == ["dhcp.offer"] * len(macs)
+        assert (service.counters["probes"], service.counters["offers"]) == (len(macs), len(macs))
+
+
+async def test_f15_the_wait_ends_by_itself() -> None:
+    async with asking(FakeJournal(), seconds=0.01) as service:
+        await service.take(request())
+        await service.take(request(xid=0x2222))
+        async with asyncio.timeout(10):
+            while not service.sent:
+                await asyncio.sleep(0.01)
+
+        # Asked for with the first DISCOVER, and again for a frame that was lost; the newer one is answered.
+        assert [packet.xid for packet in service.sent] == [0x2222]
+        assert set(service.asked) == {ADDRESS}
+        # Within the hour nobody is asked again.
+        await service.take(request(xid=0x3333))
+        assert [packet.xid for packet in service.sent] == [0x2222, 0x3333]
+
+
+async def test_f15_an_address_in_use_is_stored_before_another_is_offered() -> None:
+    journal = FakeJournal()
+    async with asking(journal) as service:
+        await service.take(request())
+        await service.do(service._claimed, ADDRESS, OTHER, "lo")
+        # It is asked for no more, and nothing is offered before the quarantine is on the disk.
+        assert service.sent == []
+        journal.write()
+        await service.do(lambda: None)
+        assert service.asked == [ADDRESS, ADDRESS + 1]
+        await service.do(service._unclaimed, ADDRESS + 1)
+
+        assert [packet.yiaddr for packet in service.sent] == [ADDRESS + 1]
+        assert service.kinds == ["dhcp.discover", "dhcp.conflict", "dhcp.offer"]
+        [told] = service.told
+        assert (told.address, told.mac, told.state) == (ADDRESS, OTHER, LeaseState.DECLINED)
+        assert service.counters["conflicts"] == 1
+
+        # The operator clears it: the next client that asks for it may have it, if nobody answers.
+        service.forget(ADDRESS)
+        await service.take(request(mac=OTHER, options={opt.REQUESTED_ADDRESS: ADDRESS.packed}))
+        assert service.asked[-1] == ADDRESS
+
+
+async def test_f15_a_quarantine_that_cannot_be_stored_leaves_the_client_unanswered() -> None:
+    journal = FakeJournal()
+    async with asking(journal) as service:
+        await service.take(request())
+        await service.do(service._claimed, ADDRESS, OTHER, "lo")
+        journal.write(OSError("disk full"))
+        await service.do(lambda: None)
+
+        assert service.sent == []
+        assert service.kinds == ["dhcp.discover", "dhcp.silent"]
+
+
+async def test_f15_where_nobody_can_be_asked_nobody_waits() -> None:
+    async with running(FakeJournal(), probe_seconds=60) as service:
+        await service.take(request())
+
+        assert [packet.yiaddr for packet in service.sent] == [ADDRESS]

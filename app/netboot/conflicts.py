@@ -1,0 +1,175 @@
+"""Addresses somebody uses without a lease: an OFFER waits until nobody answers for its address (RFC 2131 2.2, 5227).
+
+A record of its own of what was asked on the wire; who asks, and with what, is the service's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from app.model.event import Level
+from app.model.subnet import Lease, LeaseState, Subnet
+from app.netboot.allocate import LeaseTable
+from app.netboot.exchange import Answer, Arrival
+from app.netboot.view import NetworkView
+from app.netboot.wire.dhcp4 import DhcpPacket, MessageType
+
+PROBE_SECONDS = 0.15
+"""How long an OFFER waits for somebody to answer for its address; a host on the segment takes milliseconds."""
+QUIET_SECONDS = 3600.0
+"""An address that was ours to give, or that nobody answered for, is not asked for again within this."""
+CARD_MAX = 8
+"""Addresses one card may answer for within QUIET_SECONDS: one that answers for all of them would use up the pool."""
+_HELD_MAX = 1024
+_QUIET_MAX = 65_536
+_CARDS_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An OFFER that waits, and what it answers."""
+
+    found: Answer
+    request: DhcpPacket
+    arrival: Arrival
+
+    @property
+    def address(self) -> IPv4Address:
+        """The address it offers."""
+        return _offered(self.found) or IPv4Address(0)
+
+
+def _offered(found: Answer) -> IPv4Address | None:
+    """The address of an OFFER."""
+    packet = found.reply
+    if packet is None or packet.message is not MessageType.OFFER or packet.yiaddr.is_unspecified:
+        return None
+    return packet.yiaddr
+
+
+class Conflicts:
+    """The offers that wait, and the addresses that need not. Not thread-safe: it belongs to the loop that answers."""
+
+    def __init__(self) -> None:
+        self._held: dict[IPv4Address, Held] = {}
+        self._quiet: dict[IPv4Address, float] = {}
+        self._cards: dict[str, tuple[float, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def doubtful(self, found: Answer, arrival: Arrival, table: LeaseTable, now: float) -> bool:
+        """An OFFER has to wait: its address is on this segment, and nobody had it, or was asked for it, for a while.
+
+        Behind a relay there is no asking. Where a thousand offers wait already, no more do: that is a flood, or a rack
+        that was switched on, and both are better off with an answer.
+        """
+        address, packet = _offered(found), found.reply
+        if address is None or packet is None or not packet.giaddr.is_unspecified:
+            return False
+        if not any(address in own.network for own in arrival.addresses):
+            return False
+        record = table.at(address)
+        if record is not None and record.state is not LeaseState.DECLINED and record.expires > now - QUIET_SECONDS:
+            return False
+        if self._quiet.get(address, float("-inf")) > now - QUIET_SECONDS:
+            return False
+        return address in self._held or len(self._held) < _HELD_MAX
+
+    def hold(self, held: Held) -> bool:
+        """Keep an OFFER back. True when its address is to be asked for now; a DISCOVER sent again waits no longer."""
+        first = held.address not in self._held
+        self._held[held.address] = held
+        return first
+
+    def waits(self, address: IPv4Address) -> Held | None:
+        """The OFFER of an address that waits."""
+        return self._held.get(address)
+
+    def release(self, address: IPv4Address) -> Held | None:
+        """The OFFER of an address, which waits no longer: it could not be asked for."""
+        return self._held.pop(address, None)
+
+    def unclaimed(self, address: IPv4Address, now: float) -> Held | None:
+        """The OFFER of an address, which goes out: nobody answered in time."""
+        held = self.release(address)
+        if held is not None:
+            self._quiet.pop(address, None)
+            self._quiet[address] = now
+            if len(self._quiet) > _QUIET_MAX:
+                del self._quiet[next(iter(self._quiet))]
+        return held
+
+    def claimed(self, address: IPv4Address, mac: str, interface: str, view: NetworkView, now: float) -> Held | None:
+        """The card `mac` answers for an address: the OFFER that must not go out; None where that changes nothing.
+
+        A machine may answer for its own address, with any of its cards. A card that answers for one address after the
+        other is a proxy or means harm, and is no longer believed.
+        """
+        held = self._held.get(address)
+        if held is None or held.arrival.interface != interface or _same(held.request.mac, mac, view):
+            return None
+        began, count = self._cards.get(mac, (now, 0))
+        if now - began > QUIET_SECONDS:
+            began, count = now, 0
+        if count >= CARD_MAX:
+            return None
+        self._cards.pop(mac, None)
+        self._cards[mac] = (began, count + 1)
+        if len(self._cards) > _CARDS_MAX:
+            del self._cards[next(iter(self._cards))]
+        return self._held.pop(address)
+
+    def believed(self, mac: str) -> bool:
+        """The card may answer for one more address."""
+        return self._cards.get(mac, (0.0, 0))[1] < CARD_MAX
+
+    def forget(self, address: IPv4Address) -> None:
+        """The operator cleared an address: it is asked for before it is offered again."""
+        self._quiet.pop(address, None)
+
+
+def _same(ours: str, theirs: str, view: NetworkView) -> bool:
+    """Two hardware addresses of one machine."""
+    if ours == theirs:
+        return True
+    machine = view.machine_by_mac(ours) if ours else None
+    return machine is not None and theirs in machine.macs
+
+
+def quarantined(held: Held, mac: str, subnets: Sequence[Subnet], table: LeaseTable, now: float, last: bool) -> Answer:
+    """What follows from the answer of the card `mac`: its address is kept from everybody for a while, and that is told.
+
+    `last`: the card is not believed any more.
+    """
+    address = held.address
+    subnet = next((each for each in subnets if address in each.cidr), None)
+    seconds = table.quarantine_seconds(subnet, now) if subnet is not None else QUIET_SECONDS
+    lease = Lease(
+        address=address,
+        mac=mac,
+        subnet=subnet.name if subnet is not None else "",
+        state=LeaseState.DECLINED,
+        since=now,
+        expires=now + seconds,
+        interface=held.arrival.interface,
+    )
+    hours = f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+    words = f"{address} is used by {mac}, which has no lease of it: it is not given out for {hours}"
+    if last:
+        words += f"; {mac} answers for {CARD_MAX} addresses, as a proxy does, and is not believed any more"
+    offer = held.found.events[-1]
+    data = {"xid": offer.data.get("xid", ""), "stage": offer.data.get("stage", ""), "address": str(address)}
+    event = offer.model_copy(
+        update={
+            "time": now,
+            "kind": "dhcp.conflict",
+            "message": words,
+            "level": Level.WARNING,
+            "address": str(address),
+            "data": {**data, "subnet": lease.subnet, "device": mac},
+        }
+    )
+    return Answer("in-use", words, lease_changes=(lease,), events=(event,))

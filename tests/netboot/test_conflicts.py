@@ -1,0 +1,208 @@
+"""Which offers wait for somebody who uses their address, and what an answer changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+import pytest
+
+from app.model.event import Level
+from app.model.subnet import Lease, LeaseState, Reservation
+from app.netboot.conflicts import CARD_MAX, QUIET_SECONDS, Conflicts, Held, quarantined
+from app.netboot.exchange import Answer, Arrival
+from app.netboot.wire.dhcp4 import MessageType
+from tests.netboot.dhcpworld import MAC, OTHER, SERVER, THIRD, Bench, World, machine, rebooting, request, subnet
+
+ARRIVAL = Arrival("eth0", (IPv4Interface("10.7.0.1/24"),), frozenset({SERVER}))
+ADDRESS = IPv4Address("10.7.0.100")
+
+
+def offered(bench: Bench, mac: str = MAC, **fields: Any) -> Held:
+    asked = request(mac=mac, **fields)
+    return Held(bench.ask(asked), asked, ARRIVAL)
+
+
+def doubtful(bench: Bench, conflicts: Conflicts, found: Answer, arrival: Arrival = ARRIVAL) -> bool:
+    return conflicts.doubtful(found, arrival, bench.table, bench.now)
+
+
+def test_an_offer_of_an_address_nobody_had_waits() -> None:
+    bench = Bench()
+
+    assert doubtful(bench, Conflicts(), offered(bench).found)
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses"),
+    [
+        ("behind a router", (IPv4Interface("10.9.0.1/24"),)),
+        ("no address of our own", ()),
+    ],
+)
+def test_only_the_segment_can_be_asked(name: str, addresses: tuple[IPv4Interface, ...]) -> None:
+    bench = Bench()
+
+    assert not doubtful(bench, Conflicts(), offered(bench).found, replace(ARRIVAL, addresses=addresses))
+
+
+def test_behind_a_relay_nobody_is_asked() -> None:
+    bench = Bench(World(nets=[subnet()]))
+    found = bench.ask(request(giaddr=IPv4Address("10.7.0.254"))).reply
+
+    assert found is not None
+    assert not doubtful(bench, Conflicts(), Answer(reply=found))
+
+
+def test_what_is_no_offer_does_not_wait() -> None:
+    bench = Bench()
+    bench.bind()
+
+    assert not doubtful(bench, Conflicts(), bench.ask(rebooting("10.7.0.100")))
+    assert not doubtful(bench, Conflicts(), bench.ask(request(MessageType.INFORM, ciaddr=ADDRESS)))
+    assert not doubtful(bench, Conflicts(), Answer("silence"))
+
+
+@pytest.mark.parametrize(
+    ("name", "passed", "waits"),
+    [("leased now", 60, False), ("ended lately", 3600 + 1800, False), ("ended long ago", 3600 + 3601, True)],
+)
+def test_an_address_that_was_ours_to_give_lately(name: str, passed: float, waits: bool) -> None:
+    bench = Bench()
+    bench.bind()
+    bench.now += passed
+
+    assert doubtful(bench, Conflicts(), offered(bench).found) == waits
+
+
+def test_nobody_is_asked_twice_within_the_hour() -> None:
+    bench, conflicts = Bench(), Conflicts()
+    held = offered(bench)
+    conflicts.hold(held)
+    assert conflicts.unclaimed(ADDRESS, bench.now) is held
+
+    bench.now += QUIET_SECONDS - 1
+    assert not doubtful(bench, conflicts, offered(bench).found)
+    bench.now += 1
+    assert doubtful(bench, conflicts, offered(bench).found)
+
+
+def test_an_address_that_is_cleared_is_asked_for_again() -> None:
+    bench, conflicts = Bench(), Conflicts()
+    conflicts.hold(offered(bench))
+    conflicts.unclaimed(ADDRESS, bench.now)
+    conflicts.forget(ADDRESS)
+
+    assert doubtful(bench, conflicts, offered(bench).found)
+
+
+def test_a_discover_sent_again_does_not_begin_the_wait_anew() -> None:
+    bench, conflicts = Bench(), Conflicts()
+    first, second = offered(bench), offered(bench, xid=0x22)
+
+    assert (conflicts.hold(first), conflicts.hold(second)) == (True, False)
+    # It is the newer one that is answered.
+    assert conflicts.unclaimed(ADDRESS, bench.now) is second
+    assert conflicts.unclaimed(ADDRESS, bench.now) is None
+
+
+def test_a_flood_does_not_wait() -> None:
+    bench = Bench(World(nets=[subnet(cidr="10.0.0.0/8", ranges=("10.1.0.0-10.1.255.255",))]))
+    arrival = replace(ARRIVAL, addresses=(IPv4Interface("10.7.0.1/8"),))
+    conflicts = Conflicts()
+    waiting = 0
+    for number in range(1100):
+        asked = request(mac=f"52:54:00:99:{number >> 8:02x}:{number & 255:02x}")
+        found = bench.ask(asked)
+        if conflicts.doubtful(found, arrival, bench.table, bench.now):
+            waiting += conflicts.hold(Held(found, asked, arrival))
+
+    assert (waiting, len(conflicts)) == (1024, 1024)
+
+
+def test_somebody_answers() -> None:
+    bench, conflicts = Bench(), Conflicts()
+    held = offered(bench)
+    conflicts.hold(held)
+
+    assert conflicts.claimed(ADDRESS, OTHER, "eth0", bench.world, bench.now) is held
+    assert conflicts.unclaimed(ADDRESS, bench.now) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "mac", "interface"),
+    [
+        ("the client itself", ADDRESS, MAC, "eth0"),
+        ("the client's other card", ADDRESS, THIRD, "eth0"),
+        ("on another segment", ADDRESS, OTHER, "eth1"),
+        ("for an address nobody asked for", IPv4Address("10.7.0.101"), OTHER, "eth0"),
+    ],
+)
+def test_answers_that_change_nothing(name: str, address: IPv4Address, mac: str, interface: str) -> None:
+    bench, conflicts = Bench(World(machines=[machine(macs=(MAC, THIRD))])), Conflicts()
+    held = offered(bench)
+    conflicts.hold(held)
+
+    assert conflicts.claimed(address, mac, interface, bench.world, bench.now) is None
+    assert conflicts.unclaimed(ADDRESS, bench.now) is held
+
+
+def test_a_card_that_answers_for_everything_is_not_believed_for_long() -> None:
+    bench, conflicts = Bench(World(nets=[subnet(ranges=("10.7.0.100-10.7.0.199",))])), Conflicts()
+
+    def ask(number: int) -> bool:
+        held = offered(bench, f"52:54:00:77:00:{number:02x}")
+        conflicts.hold(held)
+        return conflicts.claimed(held.address, OTHER, "eth0", bench.world, bench.now) is not None
+
+    assert [ask(number) for number in range(CARD_MAX)] == [True] * CARD_MAX
+    assert not conflicts.believed(OTHER)
+    assert not ask(50)
+    assert conflicts.believed(THIRD)
+    bench.now += QUIET_SECONDS + 1
+    assert ask(51)
+
+
+def test_the_address_is_kept_back_and_that_is_told() -> None:
+    bench = Bench()
+    held = offered(bench)
+    found = quarantined(held, OTHER, bench.world.nets, bench.table, bench.now, last=False)
+
+    assert found.lease_changes == (
+        Lease(
+            address=ADDRESS,
+            mac=OTHER,
+            subnet="rack7",
+            state=LeaseState.DECLINED,
+            since=bench.now,
+            expires=bench.now + 86_400,
+            interface="eth0",
+        ),
+    )
+    [event] = found.events
+    assert (event.kind, event.level, event.mac, event.address) == ("dhcp.conflict", Level.WARNING, MAC, "10.7.0.100")
+    assert event.message == f"10.7.0.100 is used by {OTHER}, which has no lease of it: it is not given out for 24 h"
+    assert (event.data["device"], event.data["subnet"]) == (OTHER, "rack7")
+    assert found.reply is None
+
+    bench.table.commit(found.lease_changes)
+    assert bench.offer().yiaddr == IPv4Address("10.7.0.101")
+    bench.table.forget(ADDRESS)
+    assert bench.offer(mac=OTHER, options={50: ADDRESS.packed}).yiaddr == ADDRESS
+
+
+def test_a_reserved_address_in_use_gives_way_to_one_of_the_range() -> None:
+    bench = Bench(World(reserved=[Reservation(address=IPv4Address("10.7.0.50"), mac=MAC)]))
+    held = offered(bench)
+    assert held.address == IPv4Address("10.7.0.50")
+    bench.table.commit(quarantined(held, OTHER, bench.world.nets, bench.table, bench.now, last=False).lease_changes)
+
+    assert bench.offer().yiaddr == ADDRESS
+
+
+def test_who_answers_for_everything_is_named_once() -> None:
+    bench = Bench()
+    found = quarantined(offered(bench), OTHER, bench.world.nets, bench.table, bench.now, last=True)
+
+    assert found.why.endswith(f"{OTHER} answers for 8 addresses, as a proxy does, and is not believed any more")
