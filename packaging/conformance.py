@@ -36,7 +36,9 @@ def proofs() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in sorted(TESTS.glob("test_*.py")):
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and (match := re.match(r"test_([a-z]\d\d)_", node.name)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
+                match := re.match(r"test_([a-z]\d\d)_", node.name)
+            ):
                 found.setdefault(match[1].upper(), []).append(f"{path.name}::{node.name}")
     return found
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.conformance import items_dhcp, items_proxy
+from tests.conformance import items_dhcp, items_proxy, items_tftp
 from tests.conformance.item import Item
 
 CHAPTERS: dict[str, tuple[Item, ...]] = {
     "DHCP": items_dhcp.ITEMS,
     "ProxyDHCP": items_proxy.ITEMS,
+    "TFTP": items_tftp.ITEMS,
 }
