@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import socket
 from collections import Counter
@@ -17,13 +18,16 @@ from app.errors import BootcartError
 from app.model.event import EventDraft, Level
 from app.netboot.blocks import Blocks
 from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
+from app.netboot.token import masked
 from app.netboot.wire import tftp
 from app.netboot.words import plain
 from app.services.tftp.readers import Readers
-from app.services.tftp.sockets import Address, Arrived, blksize_max, has_ipv6, listen, receive, sending
+from app.services.tftp.sockets import Address, Arrived, blksize_max, has_ipv6, listen, place, receive, sending
 from app.services.tftp.source import Source, SourceCache
-from app.services.tftp.telling import told_of
+from app.services.tftp.telling import shown, told_of
 from app.services.tftp.transfer import End, Report, Transfer
+
+log = logging.getLogger(__name__)
 
 PER_SOURCE = 128
 """Transfers one address may have; the one that was silent for longest gives way to a new one."""
@@ -145,7 +149,7 @@ class TftpService:
         self._readers = Readers(self._loop)
         for sock in socks:
             self._loop.add_reader(sock, self._readable, sock)
-        self.listening = tuple(_place(sock) for sock in socks)
+        self.listening = tuple(place(sock) for sock in socks)
 
     async def stop(self) -> None:
         """Close everything; running transfers end."""
@@ -207,7 +211,7 @@ class TftpService:
         self._request(request, arrived)
 
     def _request(self, request: tftp.Request, arrived: Arrived) -> None:
-        asked = _Asked(request, arrived, plain(request.filename))
+        asked = _Asked(request, arrived, shown(request.filename))
         if request.op is tftp.Op.WRQ:
             self._refuse(asked, "files are read here, never written", tftp.Code.ACCESS)
         elif request.mode not in ("octet", "netascii"):
@@ -254,7 +258,9 @@ class TftpService:
             return
         fault = ready.exception()
         if fault is not None:
-            self._refuse(asked, f"the file cannot be made: {plain(str(fault))}", tftp.Code.UNDEFINED)
+            said = "the file cannot be made"
+            log.error("%s for %s", said, asked.peer[0], exc_info=fault)
+            self._refuse(asked, f"{said}: {plain(str(fault))}", tftp.Code.UNDEFINED, say=said)
             return
         opened = ready.result()
         if not self._socks:  # stopped meanwhile
@@ -267,9 +273,10 @@ class TftpService:
         elif opened.answer is None:
             self.counters["missing"] += 1
             self._reply(asked.arrived, tftp.error(tftp.Code.NOT_FOUND, "file not found"))
-            words = f"asked for {asked.path or 'a file without a name'} by TFTP, which is not there"
+            path = masked(asked.path)
+            words = f"asked for {path or 'a file without a name'} by TFTP, which is not there"
             level = Level.DEBUG if hopeful(asked.path) else Level.INFO
-            facts = {"file": asked.path, "asked": plain(asked.request.filename, 120), "like": opened.like}
+            facts = {"file": path, "asked": shown(asked.request.filename)[:120], "like": opened.like}
             self._tell("tftp.missing", words, asked, facts, mac=opened.mac, level=level, limited=True)
         elif opened.source is None:
             self._refuse(asked, opened.why, tftp.Code.UNDEFINED, mac=opened.mac)
@@ -389,8 +396,3 @@ class TftpService:
             time=now, kind=kind, message=f"{who} {words}", level=level, mac=mac, address=address, data=dict(data)
         )
         self._emit(draft)
-
-
-def _place(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"udp [{host}]:{port}" if ":" in host else f"udp {host}:{port}"

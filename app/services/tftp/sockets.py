@@ -67,6 +67,12 @@ def has_ipv6() -> bool:
     return True
 
 
+def place(sock: socket.socket) -> str:
+    """Where it listens, as an operator reads it."""
+    host, port = sock.getsockname()[:2]
+    return f"udp [{host}]:{port}" if ":" in host else f"udp {host}:{port}"
+
+
 def receive(sock: socket.socket) -> Arrived:
     """The next packet. Raises OSError where nothing waits."""
     packet, ancillary, _, peer = sock.recvmsg(4096, 128)

@@ -8,8 +8,11 @@ from typing import Any
 from app.model.event import Level
 from app.netboot.bootpath import Served
 from app.netboot.timeline import transfer_words
+from app.netboot.token import masked
 from app.netboot.words import plain
 from app.services.tftp.transfer import End, Report, Transfer
+
+NAME_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,11 @@ class Told:
     facts: dict[str, Any]
     counter: str
     level: Level = Level.WARNING
+
+
+def shown(name: bytes) -> str:
+    """What a reader asked for, fit to be seen."""
+    return plain(masked(plain(name, NAME_MAX)))
 
 
 def told_of(served: Served, transfer: Transfer, report: Report, seconds: float) -> Told:

@@ -20,6 +20,30 @@ async def test_a_link_that_stays_inside_is_followed(service: Service, root: Path
         assert await peer.read(b"in") == (root / "s513.bin").read_bytes()
 
 
+async def test_a_defect_of_ours_is_in_the_log_and_not_told_to_the_reader(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Peer(service.port) as peer:
+        peer.ask(request(1, b"broken.cfg"))
+        said = await peer.hear()
+    assert (said[:4], said[4:]) == (b"\0\5\0\0", b"the file cannot be made\0")
+    told = await service.told("tftp.refused")
+    assert told.data["why"] == "the file cannot be made: the tree fell over"
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("name", [b"answers/%s/../x", b"C:/%s", b"%s"])
+async def test_a_token_in_a_name_is_in_no_event(service: Service, name: bytes) -> None:
+    token = b"a" * 60 + b"." + b"b" * 43
+    for op in (1, 2):
+        with Peer(service.port) as peer:
+            peer.ask(request(op, name % token))
+            await peer.hear()
+    for kind in {"tftp.refused", *(("tftp.missing",) if name == b"%s" else ())}:
+        await service.told(kind)
+    assert all(token.decode() not in event.model_dump_json() for event in service.events)
+
+
 MALFORMED = [
     b"", b"\0", b"\0\1", b"\0\1\0", b"\0\1\0\0\0", b"\0\1name", b"\0\1name\0", b"\0\1name\0octet", b"\0\1\0octet\0",
     b"\0\1" + b"n" * 2000 + b"\0octet\0", b"\0\1name\0\xff\xfe\0", b"\0\1name\0octet\0blk\xffsize\x001\0",
