@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -16,6 +16,7 @@ from app.errors import InvalidError
 from app.netboot.sandbox import OUTPUT_MAX, Sandbox
 from app.netboot.words import plain
 
+_IDLE_MAX = 8
 TEMPLATES_MAX = 512
 """Compiled templates kept; those of a few dozen boot environments."""
 
@@ -56,7 +57,29 @@ class _Compiled(jinja2.BytecodeCache):
 _compiled_templates = _Compiled()
 
 
-def environment(templates: Mapping[str, str]) -> jinja2.Environment:
+_idle: list[Sandbox] = []
+
+
+@contextlib.contextmanager
+def _borrowed(templates: Mapping[str, str]) -> Generator[Sandbox]:
+    """A sandbox for one rendering. Making one takes longer than most templates do, so they are used again.
+
+    Nothing of a rendering stays behind: templates cannot change what they are given, and none is kept by name.
+    """
+    try:
+        sandbox = _idle.pop()
+    except IndexError:
+        sandbox = environment({})
+    sandbox.begin(templates)
+    try:
+        yield sandbox
+    finally:
+        sandbox.begin({})
+        if len(_idle) < _IDLE_MAX:
+            _idle.append(sandbox)
+
+
+def environment(templates: Mapping[str, str]) -> Sandbox:
     """An environment whose templates are `templates`, by name; `include` and `import` look nowhere else."""
     return Sandbox(
         templates,
@@ -66,6 +89,7 @@ def environment(templates: Mapping[str, str]) -> jinja2.Environment:
         autoescape=False,  # boot scripts and answer files are no HTML
         finalize=_present,
         bytecode_cache=_compiled_templates,
+        cache_size=0,  # by name: the next rendering's may be another of the same name
     )
 
 
@@ -106,9 +130,8 @@ def _bounded(pieces: Iterator[str], bootenv: str, name: str) -> str:
 def render(bootenv: str, name: str, templates: Mapping[str, str], context: Mapping[str, Any]) -> str:
     """Template `name` of a boot environment with `context`. Raises RenderError for whatever goes wrong in it."""
     try:
-        template = environment(templates).get_template(name)
-        pieces = template.generate(context)
-        return _bounded(pieces, bootenv, name)
+        with _borrowed(templates) as sandbox:
+            return _bounded(sandbox.get_template(name).generate(context), bootenv, name)
     except RenderError:
         raise
     except jinja2.TemplateSyntaxError as error:

@@ -48,6 +48,10 @@ class Work:
     def __init__(self, most: int = WORK_MAX) -> None:
         self._left = self._most = most
 
+    def renew(self) -> None:
+        """Another rendering begins."""
+        self._left = self._most
+
     def spend(self, units: int = 1) -> None:
         """So much is done."""
         self._left -= units
@@ -137,19 +141,20 @@ def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """An environment for one rendering; `include` and `import` look nowhere but in `templates`."""
+    """An environment for one rendering at a time; `include` and `import` look nowhere but in `templates`."""
 
     intercepted_binops = frozenset(("*", "**", "%", "+"))
 
     def __init__(self, templates: Mapping[str, str], *, work_max: int = WORK_MAX, **options: Any) -> None:
         self.work = Work(work_max)
+        self._templates = templates
 
         def used() -> bool:
             self.work.spend(_LOAD)
             return True
 
         def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
-            source = templates.get(name)
+            source = self._templates.get(name)
             # The name doubles as the file name, so that a traceback tells which template a line is in.
             return None if source is None or not used() else (source, name, used)
 
@@ -165,6 +170,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         }
         self.globals = {"range": self._range}
         self.concat = work.joined
+
+    def begin(self, templates: Mapping[str, str]) -> None:
+        """Another rendering, of these templates, with an allowance of its own."""
+        self._templates = templates
+        self.work.renew()
 
     def _generate(self, source: nodes.Template, *arguments: Any, **options: Any) -> str:
         return super()._generate(_Paid().visit(source), *arguments, **options)

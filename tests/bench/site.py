@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +95,19 @@ def memory_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def _kept() -> Path:
+    """Where what the peers need is kept from one run to the next."""
+    kept = Path(os.environ.get("BOOTCART_CACHE_ROOT", "/var/cache/bootcart")) / "bench"
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
 def unpacked(package: str, program: str) -> str:
     """A program of a Debian package that cannot be installed beside another peer: taken out of its package.
 
     Raises AssertionError where that cannot be had.
     """
-    kept = Path(os.environ.get("BOOTCART_CACHE_ROOT", "/var/cache/bootcart")) / "bench" / package
+    kept = _kept() / package
     if not (kept / program).exists():
         kept.mkdir(parents=True, exist_ok=True)
         fetched = subprocess.run(
@@ -132,3 +141,17 @@ def peer(name: str, argv: Sequence[str], log: Path, ready: Callable[[Cable], boo
 
             netns.until(answers, timeout=30, what=f"{name} answers")
             yield where, process.pid
+
+
+def peers_python() -> str:
+    """An interpreter with the peers' packages, from a lock of their own: none of them is the product's."""
+    lock = HERE / "peers" / "requirements.lock"
+    name = f"venv-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    made = _kept() / name
+    if not (made / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", made], check=True, timeout=60)
+        uv = Path(sys.executable).with_name("uv")
+        sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", made / "bin" / "python", lock]
+        subprocess.run(sync, check=True, timeout=300)
+        (made / "complete").touch()
+    return str(made / "bin" / "python")
