@@ -51,11 +51,22 @@ class Lan:
         return Client(self.wire, mac=mac, words=words, broadcast=broadcast, relay=relay).new()
 
     MARKS: ClassVar[int] = 2
-    """How many messages the server sends for a mark."""
+    """How many messages the server sends for a mark, and the event of the last."""
+    MARK_EVENT: ClassVar[str] = "dhcp.ack"
 
-    def marked(self) -> None:
+    def marked(self) -> Client:
         """Whatever was said before has been dealt with: a client that came later has its lease, of an address apart."""
-        self.client(broadcast=True).lease((50, ip(f"10.7.{next(_MARKS)}")))
+        client = self.client(broadcast=True)
+        client.lease((50, ip(f"10.7.{next(_MARKS)}")))
+        return client
+
+    def sent(self) -> int:
+        """How many messages the server has sent, those for a mark at the end included."""
+        mac = self.marked().mac
+        # A message is counted after it was sent, and told after it was counted.
+        self.server.wait(self.MARK_EVENT, lambda event: event["mac"] == mac)
+        counters = self.server.counters()
+        return counters["dhcp"]["sent"] + counters["proxydhcp"]["sent"]
 
     def unanswered(self, *clients: Client) -> None:
         """None of the clients has got, or will get, an answer to what it said."""
@@ -79,10 +90,13 @@ class Beside(Lan):
     """The same where another server gives the addresses: this one answers firmware alone."""
 
     MARKS: ClassVar[int] = 1
+    MARK_EVENT: ClassVar[str] = "proxy.offer"
 
-    def marked(self) -> None:
+    def marked(self) -> Client:
         """Whatever was said before has been dealt with: firmware that came later has its answer."""
-        self.client(words=pxe(0), broadcast=True).discover()
+        client = self.client(words=pxe(0), broadcast=True)
+        client.discover()
+        return client
 
 
 def world(**changes: Any) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class DhcpService(Responder):
     def begin(self) -> None:
         """Start to sweep; tell of a clock that went back while we did not run."""
         with self._telling:
-            # What the journal told of while nobody listened was answered by nobody, and counts in the table all the same.
+            # What the journal told of while nobody listened was answered by nobody; the table has it where it counts.
             self._settling = []
         if self._probe_seconds:
             self._arp.open()
