@@ -104,23 +104,6 @@ def delta(seconds: float | None) -> str:
     return f"+{int(seconds) // 60}m{int(seconds) % 60:02d}"
 
 
-def size(count: int) -> str:
-    """Bytes with a unit of 1024: `512 B`, `1.0 MiB`."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            return f"{int(amount)} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return ""
-
-
-def disk_size(count: int) -> str:
-    """Bytes as disks are sold, unit of 1000: `960 GB`, `4.0 TB`."""
-    if count >= 10**12:
-        return f"{count / 10**12:.1f} TB"
-    return f"{count / 10**9:.0f} GB" if count >= 10**9 else f"{count / 10**6:.0f} MB"
-
-
 def speed(megabits: int) -> str:
     """Link speed: `1G`, `100M`, `-` where unknown."""
     if not megabits:

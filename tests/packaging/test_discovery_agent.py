@@ -291,6 +291,53 @@ def test_arm_board_without_smbios(box: Box) -> None:
     assert (found.cpu.architecture, found.cpu.threads, found.cpu.flags) == ("arm64", 2, ("fp", "asimd"))
 
 
+PROCESSOR = """\
+Processor Information
+\tSocket Designation: CPU 0
+\tManufacturer: {maker}
+\tFlags:
+\t\tVersion: none of it
+\tVersion: {version}
+\tPart Number: not of a module
+
+Memory Device
+\tSize: 16 GB
+\tLocator: DIMM A1
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("implementer", "part", "maker", "version", "model"),
+    [
+        ("0x41", "0xd0c", "Ampere(R)", "Ampere(R)  Altra(R) Processor", "Ampere(R) Altra(R) Processor"),
+        ("0x41", "0xd0c", "Ampere(R)", "Not Specified", "Arm Neoverse-N1"),
+        ("0x41", "0xd08", "QEMU", "virt-7.2", "Arm Cortex-A72"),
+        ("0xc0", "0xac3", "", "", "Ampere-1"),
+        ("0x41", "0xfff", "", "", "Arm part 0xfff"),
+        ("0x99", "0x123", "", "", "implementer 0x99 part 0x123"),
+        ("", "", "", "", ""),
+    ],
+)
+def test_an_arm_processor_has_a_name(
+    box: Box, implementer: str, part: str, maker: str, version: str, model: str
+) -> None:
+    said = f"CPU implementer\t: {implementer}\nCPU part\t: {part}\n" if part else ""
+    one = f"processor\t: 0\n{said}\n"
+    box.put({"proc/cpuinfo": one + one, "dmi": PROCESSOR.format(maker=maker, version=version) if version else ""})
+
+    told = box.inventory(machine="aarch64")
+
+    assert Inventory.model_validate(told).cpu.model == model
+    assert told["memory"]["modules"] == (["DIMM A1: 16 GB"] if version else [])
+
+
+def test_a_processor_that_names_itself_keeps_its_name(box: Box) -> None:
+    box.put({"dmi": PROCESSOR.format(maker="Intel", version="something else")})
+
+    assert box.inventory()["cpu"]["model"] == "Intel(R) Xeon(R)"
+
+
 DIMMS = """\
 Memory Device
 \tArray Handle: 0x1000

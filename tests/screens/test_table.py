@@ -12,7 +12,7 @@ from textual.geometry import Region
 from app.screens.widgets.lines import Line, line
 from app.screens.widgets.table import Column, Table
 from app.screens.widgets.text import TextView, facts, wrapped
-from app.screens.words import age, delta, disk_size, fit, long_span, size, span, speed
+from app.screens.words import age, delta, fit, long_span, span, speed
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,6 @@ async def test_text_scrolls_and_wide_characters_keep_their_cells() -> None:
         (delta(0.123), "+0.12s"),
         (delta(12.3), "+12.3s"),
         (delta(200), "+3m20"),
-        (size(512), "512 B"),
-        (size(1_048_576), "1.0 MiB"),
-        (disk_size(960_197_124_096), "960 GB"),
-        (disk_size(4_000_787_030_016), "4.0 TB"),
         (speed(10_000), "10G"),
         (speed(100), "100M"),
         (speed(0), "-"),

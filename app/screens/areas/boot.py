@@ -9,11 +9,12 @@ from textual.widget import Widget
 
 from app.errors import BootcartError, UnreachableError
 from app.model.bootview import FIRMWARES, BootAnswer, BootFirmware, BootView
+from app.model.sizes import binary
 from app.screens.areas.area import Area, bindings
 from app.screens.widgets.bars import Bar
 from app.screens.widgets.lines import Line, Span, line
 from app.screens.widgets.text import TextView, facts, wrapped
-from app.screens.words import fit, safe, size
+from app.screens.words import fit, safe
 
 STAGES = {"rom": "THE FIRMWARE ASKS", "ipxe": "IPXE ASKS"}
 
@@ -160,6 +161,6 @@ def _file_lines(firmware: BootFirmware, width: int) -> list[Line]:
     room = max(20, width - 34)
     lines = [line(""), line((fit(f"{fit('FILE', room)} BY    SIZE       SHA-256", width), "head"))]
     for one in firmware.files:
-        told = ("MISSING    ", "bad") if not one.present else (f"{size(one.size or 0):<11}", "")
+        told = ("MISSING    ", "bad") if not one.present else (f"{binary(one.size or 0):<11}", "")
         lines.append(line(f"{fit(safe(one.path), room)} {one.protocol:<5} ", told, (one.sha256[:12] or "-", "dim")))
     return lines

@@ -9,10 +9,11 @@ from app.model.bootenv import BootEnv
 from app.model.engine import Command
 from app.model.inventory import Bmc, BootEntry, Disk, Nic
 from app.model.machine import Machine
+from app.model.sizes import binary, decimal
 from app.model.timeline import Hop, HopState, Timeline
 from app.screens.widgets.lines import Line, Span, line
 from app.screens.widgets.text import facts, wrapped
-from app.screens.words import clock, delta, disk_size, fit, long_span, safe, size, span, speed, stamp
+from app.screens.words import clock, delta, fit, long_span, plural, safe, span, speed, stamp
 
 HOP_LOOKS: dict[HopState, tuple[str, str]] = {
     HopState.DONE: ("+ done", "good"),
@@ -82,14 +83,16 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
         ]
     system, cpu = found.system, found.cpu
     bios = f"{system.bios_vendor} {system.bios_version} {system.bios_date}".strip()
+    counted = ((cpu.sockets, "socket"), (cpu.cores, "core"), (cpu.threads, "thread"))
+    counts = ", ".join(plural(count, what) for count, what in counted)
     lines = access_lines(machine, width) + facts(
         (
             ("reported", f"{stamp(found.reported)}, {long_span(now - found.reported)} ago"),
             ("system", f"{system.manufacturer} {system.product}".strip()),
             ("serial", system.serial),
-            ("CPU", cpu.model),
-            ("", f"{cpu.architecture}, {cpu.sockets} sockets, {cpu.cores} cores, {cpu.threads} threads"),
-            ("memory", f"{size(found.memory.total)}  {modules(found.memory.modules)}"),
+            ("CPU", cpu.model or "the machine does not say which"),
+            ("", f"{cpu.architecture}, {counts}"),
+            ("memory", f"{binary(found.memory.total)}  {modules(found.memory.modules)}"),
             ("firmware", f"{found.firmware}, {bios}".rstrip(", ")),
             ("Secure Boot", found.secure_boot),
             *bmc_facts(found.bmc),
@@ -99,7 +102,7 @@ def inventory_lines(machine: Machine, now: float, width: int) -> list[Line]:
     lines += [line(""), line((fit("DISK      SIZE      KIND        MODEL                 SERIAL", width), "head"))]
     for disk in found.disks:
         kind = f"{disk.transport} {'disk' if disk.rotational else 'ssd'}"
-        fields = f"{disk.name:<9} {disk_size(disk.size):<9} {kind:<11} {disk.model:<21} {disk.serial}"
+        fields = f"{disk.name:<9} {decimal(disk.size):<9} {kind:<11} {disk.model:<21} {disk.serial}"
         lines.append(line(safe(fields)))
     lines += health_lines(found.disks, width)
     titles = "NIC       LINK      MAC                DRIVER      PCI        ADDRESS"

@@ -12,8 +12,9 @@ from app.clock import Clock
 from app.errors import ConflictError, InvalidError
 from app.model.event import EventDraft, Level
 from app.model.fields import normal_mac
-from app.model.inventory import Inventory
+from app.model.inventory import Cpu, Inventory
 from app.model.machine import Access, Machine, machine_id_for, machine_name_for
+from app.model.sizes import binary, decimal
 from app.netboot.words import plain
 from app.services.machines import registration
 from app.services.machines.registration import MACS_MAX, Registration
@@ -245,12 +246,20 @@ def summary(inventory: Inventory) -> str:
     cpu, disks = inventory.cpu, [disk for disk in inventory.disks if disk.size]
     parts = [
         " ".join(filter(None, (inventory.system.manufacturer, inventory.system.product))),
-        f"{cpu.sockets or 1}× {cpu.model or 'CPU'}, {cpu.threads} threads" if cpu.threads else cpu.model,
-        f"{inventory.memory.total / 2**30:.1f} GiB" if inventory.memory.total else "",
-        f"{len(disks)} disk{'s' if len(disks) != 1 else ''} ({sum(disk.size for disk in disks) / 1e9:.0f} GB)",
+        _processors(cpu),
+        binary(inventory.memory.total) if inventory.memory.total else "",
+        f"{len(disks)} disk{'s' if len(disks) != 1 else ''} ({decimal(sum(disk.size for disk in disks))})",
         f"{len(inventory.nics)} NIC{'s' if len(inventory.nics) != 1 else ''}",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _processors(cpu: Cpu) -> str:
+    if not cpu.threads:
+        return cpu.model
+    # A machine that does not say which it has still says of what kind.
+    what = cpu.model or f"{cpu.architecture} processor".strip()
+    return f"{cpu.sockets or 1}× {what}, {cpu.threads} thread{'s' if cpu.threads != 1 else ''}"
 
 
 def _told_more(before: Machine, after: Machine) -> bool:

@@ -189,6 +189,8 @@ function cpu(    line, at, key, said, model, flags, n, i, part, list, members) {
         said = trimmed(substr(line, at + 1))
         if (key == "processor") counted++
         else if (key == "model name" && model == "") model = said
+        else if (key == "CPU implementer") implementer = said
+        else if (key == "CPU part") core_type = said
         else if ((key == "flags" || key == "Features") && flags == "") flags = said
     }
     n = split(flags, part, " ")
@@ -196,6 +198,9 @@ function cpu(    line, at, key, said, model, flags, n, i, part, list, members) {
     if (threads == 0) threads = counted
     if (cores == 0) cores = threads
     if (sockets == 0) sockets = threads > 0
+    # An arm64 kernel gives no name: SMBIOS may know the product, the processor itself knows whose design its cores are.
+    if (model == "") model = processor_version
+    if (model == "") model = arm_core(implementer, core_type)
     gsub(/[ \t]+/, " ", model)
     members = text("", "model", model)
     members = text(members, "architecture", architecture())
@@ -204,6 +209,24 @@ function cpu(    line, at, key, said, model, flags, n, i, part, list, members) {
     members = value(members, "threads", threads + 0)
     members = value(members, "flags", "[" list "]")
     return "{" members "}"
+}
+
+# Main ID register (Arm ARM, MIDR_EL1): implementer and part number, as the kernel lists them in cputype.h.
+function arm_core(implementer, part,    table, entry, n, i, maker) {
+    if (implementer == "") return ""
+    maker["0x41"] = "Arm"; maker["0x42"] = "Broadcom"; maker["0x43"] = "Cavium"; maker["0x46"] = "Fujitsu"
+    maker["0x48"] = "HiSilicon"; maker["0x4e"] = "NVIDIA"; maker["0x50"] = "Applied Micro"; maker["0x51"] = "Qualcomm"
+    maker["0x61"] = "Apple"; maker["0x6d"] = "Microsoft"; maker["0xc0"] = "Ampere"
+    table = "0x41/0xd03=Cortex-A53 0x41/0xd04=Cortex-A35 0x41/0xd05=Cortex-A55 0x41/0xd07=Cortex-A57 " \
+        "0x41/0xd08=Cortex-A72 0x41/0xd09=Cortex-A73 0x41/0xd0a=Cortex-A75 0x41/0xd0b=Cortex-A76 " \
+        "0x41/0xd0c=Neoverse-N1 0x41/0xd0d=Cortex-A77 0x41/0xd40=Neoverse-V1 0x41/0xd41=Cortex-A78 " \
+        "0x41/0xd49=Neoverse-N2 0x41/0xd4f=Neoverse-V2 0x43/0x0a1=ThunderX 0x43/0x0af=ThunderX2 " \
+        "0x46/0x001=A64FX 0x48/0xd01=TaiShan-v110 0x50/0x000=X-Gene 0xc0/0xac3=Ampere-1 0xc0/0xac4=Ampere-1A"
+    n = split(table, entry, " ")
+    for (i = 1; i <= n; i++)
+        if (index(entry[i], implementer "/" part "=") == 1)
+            return joined(maker[implementer], substr(entry[i], index(entry[i], "=") + 1))
+    return joined(implementer in maker ? maker[implementer] : "implementer " implementer, "part " part)
 }
 
 function architecture() {
@@ -226,8 +249,16 @@ $1 == "dmi" {
     # The rest of the line as it was: fields of a structure are indented by one tab, lists below them by two.
     line = substr($0, 5)
     at = index(line, ": ")
-    if (line == "Memory Device") slot()
-    else if (at && line ~ /^\t[^\t]/) {
+    if (line == "Memory Device" || line == "Processor Information") {
+        slot()
+        structure = line
+    } else if (structure == "Processor Information" && at && line ~ /^\t(Manufacturer|Version): /) {
+        said = trimmed(substr(line, at + 2))
+        if (line ~ /^\tManufacturer/) processor_maker = said
+        # An emulator gives its own version there.
+        else if (processor_version == "" && processor_maker != "QEMU" && \
+                 said !~ /^(Not Specified|Unknown|None|Other|To Be Filled.*|[0-9.]*)$/) processor_version = said
+    } else if (at && line ~ /^\t[^\t]/) {
         key = substr(line, 2, at - 2)
         gsub(/ /, "_", key)
         dimm[key] = trimmed(substr(line, at + 2))
