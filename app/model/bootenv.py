@@ -96,3 +96,8 @@ class BootEnv(Model):
     def available(self) -> bool:
         """It can be used now."""
         return not self.errors
+
+    @property
+    def harmless(self) -> bool:
+        """It can be used now, also by machines that nobody assigned it to: it leaves disks alone."""
+        return self.available and not self.destructive

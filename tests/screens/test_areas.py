@@ -510,6 +510,22 @@ async def test_ux9_what_was_undone_is_done_again_step_by_step() -> None:
         assert now() == ("800", had)
 
 
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("default-bootenv", ("local", "ignore", "memtest")),
+        ("unknown-bootenv", ("discovery", "local", "ignore", "memtest")),
+    ],
+)
+async def test_what_wipes_disks_is_not_offered_for_every_machine(name: str, choices: tuple[str, ...]) -> None:
+    async with opened() as stage:
+        found = await area(stage, "9", "prefs")
+        assert found.table.go(name)
+        await stage.press("e")
+        (row,) = (await form(stage)).rows
+        assert row.field.choices == choices
+
+
 async def test_ux9_forgetting_what_has_no_record_says_it_is_for_good() -> None:
     async with opened() as stage:
         seen = next(one for one in stage.client.machines.items.values() if not one.registered)

@@ -179,6 +179,8 @@ async def test_first_boot_environment_of_new_machines_is_chosen_here() -> None:
     async with opened(FakeClient.empty()) as stage:
         found = await choose(stage, "eth1")
         row = next(row for row in found.rows if row.field.name == "unknown")
+        # Not what wipes disks, and what cannot be used now.
+        assert row.field.choices == ("discovery", "local", "ignore", "memtest")
         row.input.focus()
         await stage.press("right")
         assert found.values["unknown"] == "local"

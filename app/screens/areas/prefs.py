@@ -57,7 +57,7 @@ class PrefsArea(ListArea):
             choices = tuple(
                 env.name
                 for env in self.app.session.bootenvs
-                if env.available and not (env.unknown_only and pref.name == "default-bootenv")
+                if env.harmless and not (env.unknown_only and pref.name == "default-bootenv")
             )
 
         async def save(values: Values) -> Preference:

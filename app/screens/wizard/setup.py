@@ -50,7 +50,7 @@ async def set_up(
     subnets = (await client.subnets.list()).items
     proposal = propose(interface, interfaces, [one.cidr for one in subnets], resolvers())
     proposal = dataclasses.replace(proposal, name=_free_name(proposal.name, subnets))
-    envs = [one.name for one in (await client.bootenvs.list()).items if one.available]
+    envs = [one.name for one in (await client.bootenvs.list()).items if one.harmless]
     segment = _Segment(interface, proposal.why, (await client.prefs.show("unknown-bootenv")).value, subnets)
     # Without a launcher nothing on the host can be changed: what needs no change is proposed.
     kept: dict[str, str] = {"nat": NONE, "firewall": NONE} if ready and app.host_plan is None else {}
