@@ -244,9 +244,11 @@ class DhcpService(Responder):
         return self._arp.ask(held.address, self.interface(held.arrival.interface))
 
     def _unclaimed(self, address: IPv4Address) -> None:
-        held = self._conflicts.unclaimed(address, self.now())
+        now = self.now()
+        held = self._conflicts.unclaimed(address, now)
         if held is not None:
-            self._finish(held.found)
+            events = tuple(event.model_copy(update={"time": now}) for event in held.found.events)
+            self._finish(replace(held.found, events=events))
 
     def _claimed(self, address: IPv4Address, mac: str, interface: str) -> None:
         """Somebody answers for an address: it is kept back, and the client is offered another."""

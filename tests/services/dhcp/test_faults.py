@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,43 +140,3 @@ def test_v15_runs_without_root(
         assert Udhcpc(lan.clients[0], tmp_path / "client").once() == "10.7.0.100"
         counters = server.counters()["dhcp"]
         assert (counters["frame"], counters["frame_fallback"]) == (frames, fallback)
-
-
-def test_l01_forty_clients_in_one_burst(lan: netns.Segment, tmp_path: Path) -> None:
-    # The client side is scapy's, not ours.
-    from scapy.layers.dhcp import BOOTP, DHCP
-
-    macs = [bytes((0x52, 0x54, 0, 0, 9, number)) for number in range(40)]
-
-    def burst() -> dict[bytes, str]:
-        acked: dict[bytes, str] = {}
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
-            udp.bind(("", 68))
-            udp.settimeout(10)
-
-            def send(mac: bytes, options: list[object]) -> None:
-                packet = BOOTP(op=1, xid=mac[-1], chaddr=mac, flags=0x8000) / DHCP(options=[*options, "end"])
-                udp.sendto(bytes(packet), ("255.255.255.255", 67))
-
-            for mac in macs:
-                send(mac, [("message-type", "discover")])
-            while len(acked) < len(macs):
-                reply = BOOTP(udp.recv(2000))
-                options = {item[0]: item[1] for item in reply[DHCP].options if isinstance(item, tuple)}
-                mac = reply.chaddr[:6]
-                if options["message-type"] == 2:
-                    chosen = [("requested_addr", reply.yiaddr), ("server_id", options["server_id"])]
-                    send(mac, [("message-type", "request"), *chosen])
-                elif options["message-type"] == 5:
-                    acked[mac] = reply.yiaddr
-        return acked
-
-    netns.run(lan.clients[0], ["ip", "route", "add", "default", "dev", "eth0"])
-    with serving(lan.server, tmp_path) as server:
-        acked = netns.call(lan.clients[0], burst)
-        assert sorted(acked) == macs
-        assert len(set(acked.values())) == len(macs)
-        assert server.counters()["dhcp"]["errors"] == 0
-    assert threading.active_count() < 20

@@ -128,22 +128,3 @@ def test_x07_x09_port_4011_answers_where_the_request_came_from(lan: netns.Segmen
         ack = server.wait("proxy.ack")
         assert (ack["address"], ack["data"]["path"]) == ("10.7.0.30", "uefi-pxe")
         assert server.counters()["proxydhcp"]["acks"] == 1
-
-
-def test_x05_an_operating_system_is_left_to_the_other_server(lan: netns.Segment, tmp_path: Path) -> None:
-    with serving(lan.server, tmp_path, subnets=[PROXY]) as server:
-        ask = asking(message("discover", []), to=BROADCAST, source=68, count=0)
-        assert netns.call(lan.clients[0], ask) == []
-        assert server.wait("dhcp.silent")["data"]["reason"] == "not-booting"
-
-
-def test_p07_http_boot_over_the_wire(lan: netns.Segment, tmp_path: Path) -> None:
-    http = [("vendor_class_id", b"HTTPClient:Arch:00016:UNDI:003001"), (93, b"\x00\x10")]
-    with serving(lan.server, tmp_path) as server:
-        ask = asking(message("discover", http), to=BROADCAST, source=68, count=1)
-        [(octets, _)] = netns.call(lan.clients[0], ask)
-        reply, found = options_of(octets)
-        assert reply.yiaddr == "10.7.0.100"
-        assert found["vendor_class_id"] == b"HTTPClient"
-        assert found["boot-file-name"] == b"http://10.7.0.1:8090/ipxe.efi"
-        assert server.wait("dhcp.offer")["message"] == "OFFER 10.7.0.100 file http://10.7.0.1:8090/ipxe.efi"

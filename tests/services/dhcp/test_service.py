@@ -367,10 +367,12 @@ async def test_f15_offers_wait_side_by_side() -> None:
         # What came in is told at once, what goes out when it does.
         assert service.kinds == ["dhcp.discover"] * len(macs)
 
+        service.clock.pass_by(0.15)
         for address in service.asked:
             await service.do(service._unclaimed, address)
         assert [packet.mac for packet in service.sent] == macs
         assert service.kinds[len(macs) :] == ["dhcp.offer"] * len(macs)
+        assert {event.time for event in service.events[len(macs) :]} == {NOW + 0.15}
         assert (service.counters["probes"], service.counters["offers"]) == (len(macs), len(macs))
 
 
