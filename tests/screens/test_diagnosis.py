@@ -48,6 +48,13 @@ def test_notes_look_otherwise_and_only_the_first_finding_has_the_key() -> None:
     assert shown() == []
 
 
+def test_a_wait_is_marked_as_not_sure_yet() -> None:
+    wait = BLOCKED.model_copy(update={"severity": Severity.WAIT})
+
+    assert wait.row == "D10? ipxe.efi was never asked for"
+    assert shown(wait)[0].startswith(" ? D10 ")
+
+
 async def machines(stage: Stage, name: str) -> None:
     await stage.see(name)
     await stage.press("/")
