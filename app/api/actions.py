@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Annotated, cast
 
@@ -21,10 +22,16 @@ from app.model.bootenv import BootEnv
 from app.model.bootview import FIRMWARES, BootView
 from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
-from app.model.event import EventDraft
+from app.model.event import EventDraft, Level
 from app.model.fields import normal_mac
+from app.model.inert import inert
 from app.model.machine import Machine, stranger
 from app.model.timeline import Timeline
+
+log = logging.getLogger(__name__)
+
+TRACE_MAX = 4000
+"""Characters of a fault's trace that are kept."""
 
 ALL = 2**31
 """Commands: as many as the log keeps."""
@@ -45,6 +52,16 @@ class PrefBody(_Body):
     """A preference's new value."""
 
     value: str
+
+
+class FaultBody(_Body):
+    """A fault of an operator's interface; what is longer is cut."""
+
+    id: str = Field(description="as the operator sees it")
+    screen: str = ""
+    doing: str = Field(default="", description="what it was about")
+    error: str = ""
+    trace: str = Field(default="", description="where in the program; its end is kept")
 
 
 class HoldBody(_Body):
@@ -103,9 +120,7 @@ def machine_actions(engine: EnginePort) -> APIRouter:
     def reboot(key: str, caller: Caller = writing) -> Machine:
         return engine.commands.set_reboot(caller.actor, key)
 
-    @router.get(
-        "/{key}/diagnosis", response_model=Diagnosis, dependencies=[reading], summary="Why it does not boot"
-    )
+    @router.get("/{key}/diagnosis", response_model=Diagnosis, dependencies=[reading], summary="Why it does not boot")
     def diagnosis(key: str) -> Diagnosis:
         return engine.diagnosis(machine(key))
 
@@ -278,5 +293,21 @@ def engine_routes(engine: EnginePort) -> APIRouter:
         engine.stop()
         return info
 
-    _ = (info, hold, stop)
+    @router.post("/faults", status_code=204, summary="Keep a fault of an interface as an event")
+    def fault(body: FaultBody, caller: Caller = reading) -> None:
+        said = {name: inert(value[:200]) for name, value in body.model_dump(exclude={"trace"}).items()}
+        trace = inert(" | ".join(body.trace.splitlines())[-TRACE_MAX:])
+        log.error("the interface of %s failed on %s: %s %s", caller.actor, said["screen"], said["error"], trace)
+        engine.emit(
+            EventDraft(
+                time=time.time(),
+                kind="ui.failed",
+                level=Level.ERROR,
+                message=f"the interface of {caller.actor} failed on {said['screen']}: {said['error']} ({said['id']})",
+                actor=caller.actor,
+                data={**said, "trace": trace},
+            )
+        )
+
+    _ = (info, hold, stop, fault)
     return router

@@ -249,6 +249,9 @@ class HttpClient:
 
         return model_of(EngineInfo, await self._wire.ask("POST", "hold", body={"on": on}))
 
+    async def tell_fault(self, fault: Mapping[str, str]) -> None:
+        await self._wire.ask("POST", "faults", body=fault)
+
     async def stop_engine(self) -> None:
         await self._wire.ask("POST", "stop")
 

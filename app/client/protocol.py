@@ -183,6 +183,10 @@ class Client(Protocol):
         """The switch over everything: while on, no boot service answers anyone."""
         ...
 
+    async def tell_fault(self, fault: Mapping[str, str]) -> None:
+        """Have the engine keep a fault of this interface: id, screen, doing, error, trace."""
+        ...
+
     async def stop_engine(self) -> None:
         """Ask the engine to stop; its supervisor does not start it again."""
         ...

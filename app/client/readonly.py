@@ -9,7 +9,9 @@ from app.errors import ForbiddenError
 if TYPE_CHECKING:
     from app.client.protocol import Client
 
-READING = frozenset({"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "close"})
+READING = frozenset(
+    {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close"}
+)
 """Calls that change nothing. What is not named here is refused, so that a new call is closed until somebody looks."""
 REFUSED = "this interface was opened with --read-only: nothing is changed from here"
 HINT = "leave, and open it without that flag"

@@ -106,6 +106,7 @@ EVENT_KINDS: dict[str, str] = {
     "audit.undo": "noun, key, command",
     "audit.action": "noun, key, action",
     "api.refused": "uid, pid, path",
+    "ui.failed": "id, screen, doing, error, trace",
 }
 """Every kind and the keys of its `data`.
 

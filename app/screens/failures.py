@@ -33,7 +33,7 @@ class Failure:
             return cls(error.message, error.hint, error.field, doing)
         trace = "".join(traceback.format_exception(error))
         reason = f"the interface failed: {type(error).__name__}: {error}"
-        return cls(reason, "the engine is not affected; please report this with the details", "", doing, trace)
+        return cls(reason, "the engine goes on, and keeps it (ui.failed)", "", doing, trace)
 
 
 class Notice(Bar):

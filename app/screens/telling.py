@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 from textual.app import ReturnType as ResultT
@@ -12,10 +13,14 @@ from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
+from app.errors import BootcartError
 from app.screens.areas.area import Area
 from app.screens.enduring import Enduring, drawn
 from app.screens.failures import Failure
 from app.screens.profile import ConsoleProfile
+
+if TYPE_CHECKING:
+    from app.screens.session import Session
 
 NEWS = 5
 """Seconds good news stays."""
@@ -25,12 +30,14 @@ class TellingApp(Enduring, App[ResultT]):
     """An application with an error line. A part of it that raises is told there, and the rest goes on."""
 
     profile: ConsoleProfile
+    session: Session
     _news_left = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.failures: deque[Failure] = deque(maxlen=50)
         self.news = ""
+        self._kept: set[str] = set()
 
     @property
     def here(self) -> Area | None:
@@ -60,8 +67,25 @@ class TellingApp(Enduring, App[ResultT]):
         if failure.trace and any(one.trace and one.reason == failure.reason for one in self.failures):
             return
         self.failures.append(failure)
+        if failure.trace and failure.reason not in self._kept:
+            self._kept.add(failure.reason)
+            self.call_later(lambda: self.flow(self._keep(failure), "having a fault kept"))
         # Not here and now: it may be the drawing of the bars that failed.
         self.call_later(self.chrome)
+
+    async def _keep(self, failure: Failure) -> None:
+        """Have the engine keep a fault of ours, which ends with this terminal otherwise."""
+        where = self.here
+        told = {
+            "id": failure.id,
+            "screen": where.area if where is not None else type(self.screen).__name__,
+            "doing": failure.doing,
+            "error": failure.reason,
+            "trace": failure.trace,
+        }
+        # Without an engine it stands on the error line alone.
+        with contextlib.suppress(BootcartError):
+            await self.session.client.tell_fault(told)
 
     def fault(self, error: Exception, doing: str = "") -> None:
         """Something of ours raised: tell it. What cannot be drawn is hidden, or each repaint would raise again."""

@@ -146,6 +146,26 @@ async def test_actions_outside_the_command_log_leave_one_audit_event(
     assert engine.world.stopped
 
 
+async def test_a_fault_of_an_interface_is_kept_as_an_event(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    fault = {
+        "id": "E-1",
+        "screen": "machines",
+        "doing": "drawing",
+        "error": "KeyError: \x1b[2J",
+        "trace": "a\nb\n" * 9999,
+    }
+
+    assert (await http.post("/faults", json=fault)).status_code == 204
+
+    (kept,) = engine.emitted
+    assert (kept.kind, kept.level, kept.actor) == ("ui.failed", "error", "user:root")
+    assert "failed on machines: KeyError: " in kept.message
+    assert kept.message.endswith("(E-1)")
+    assert "\x1b" not in kept.message + kept.data["error"]
+    assert len(kept.data["trace"]) <= 4000
+    assert (await http.post("/faults", json={**fault, "more": 1})).status_code == 422
+
+
 async def test_info_hold_and_prefs(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     held = (await http.post("/hold", json={"on": True})).json()
     pref = (await http.put("/prefs/unknown-bootenv", json={"value": "local"})).json()

@@ -530,6 +530,11 @@ class FakeClient:
         self._info = self._info.model_copy(update={"holding": on, "now": self.now})
         return self._info
 
+    async def tell_fault(self, fault: Mapping[str, str]) -> None:
+        await self.enter("engine", "fault", dict(fault))
+        said = f"the interface of {ACTOR} failed on {fault['screen']}: {fault['error']} ({fault['id']})"
+        self.push(EventDraft(time=self.now, kind="ui.failed", message=said, actor=ACTOR, data=dict(fault)))
+
     async def stop_engine(self) -> None:
         await self.enter("engine", "stop")
         self.stopped = True

@@ -24,6 +24,11 @@ class Broken(Widget):
         raise RuntimeError("cannot be drawn at all")
 
 
+def kept_by(stage: Stage) -> list[dict[str, str]]:
+    """The faults the engine was told of."""
+    return [call[2] for call in stage.client.calls if call[:2] == ("engine", "fault")]
+
+
 async def survived(stage: Stage) -> None:
     """The interface still takes keys and shows what comes; the faults of the test are acknowledged."""
     await stage.press("2")
@@ -82,6 +87,11 @@ async def test_ux16_a_handler_that_raises_does_not_end_its_widget(monkeypatch: p
         await stage.press("down")
         await stage.see("the interface failed: LookupError: moving failed")
         monkeypatch.undo()
+        # It outlives this terminal: the engine has it, with the place, once.
+        await stage.until(lambda: kept_by(stage), "kept")
+        (kept,) = kept_by(stage)
+        assert (kept["id"], kept["screen"]) == (stage.app.failures[0].id, "machines")
+        assert "action_move" in kept["trace"]
         before = table.cursor
         await stage.press("escape", "down")
         assert table.cursor == before + 1, "the widget goes on taking keys"
