@@ -31,6 +31,8 @@ BODY_SECONDS = 30.0
 HEARTBEAT_SECONDS = 10
 MACS_MAX = 64
 OUTPUT_MAX = 4000
+LIST_MAX = 2048
+NUMBER_MAX = 2**63 - 1
 EVENT_KINDS = ("started", "failed", "rebooting")
 HOST_KEY = re.compile(r"ssh-ed25519 SHA256:[A-Za-z0-9+/]{43}")
 
@@ -141,6 +143,7 @@ class AgentApi:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise InvalidError(first["msg"], hint="send the inventory as documented", field=place) from error
+        _plausible(inventory.model_dump(mode="json"))
         await asyncio.to_thread(self._registrar.inventory, self._known(call).id, inventory)
         return web.Response(status=204)
 
@@ -259,6 +262,22 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise _RefusedError(400, "the body is not a JSON object")
     return cast("dict[str, Any]", read)
+
+
+def _plausible(body: object) -> None:
+    """Raise InvalidError for what no machine has: it is stored, and everybody who looks at machines reads it."""
+    left = [body]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left += cast("dict[str, object]", item).values()
+        elif isinstance(item, list):
+            items = cast("list[object]", item)
+            if len(items) > LIST_MAX:
+                raise InvalidError(f"a list of {len(items)}", hint=f"send at most {LIST_MAX} of a kind")
+            left += items
+        elif isinstance(item, int) and abs(item) > NUMBER_MAX:
+            raise InvalidError("a number that no machine has", hint=f"send at most {NUMBER_MAX}")
 
 
 def _report(body: dict[str, Any], mac: str) -> dict[str, Any]:

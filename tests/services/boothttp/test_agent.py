@@ -52,10 +52,13 @@ async def test_an_inventory_is_kept_and_unknown_fields_are_dropped(listener: Lis
         ("inventory", "PUT", b'{"disks": 5}', 422, "tuple"),
         ("inventory", "PUT", b'{"disks": [{}]}', 422, "required"),
         ("inventory", "PUT", b'{"x": "' + b"x" * (1 << 20) + b'"}', 413, "larger than 1 MiB"),
+        ("inventory", "PUT", b'{"memory": {"total": 1' + b"0" * 400 + b"}}", 422, "a number that no machine has"),
+        ("inventory", "PUT", b'{"disks": [' + b'{"name": "a"},' * 3000 + b'{"name": "b"}]}', 422, "a list of 3001"),
+        ("inventory", "PUT", b'{"memory": {"total": "1' + b"0" * 400 + b'"}}', 422, "a number that no machine has"),
         ("events", "POST", b"{}", 422, "no such kind"),
         ("events", "POST", b'{"kind": "assigned"}', 422, "no such kind"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 async def test_bad_bodies_are_refused_in_words(
     listener: Listener, path: str, method: str, body: bytes, status: int, words: str
