@@ -82,7 +82,7 @@ class Foresight:
         stages = {(each.arch, stage): found for (each, stage), found in foreseen.items()}
         script, answers = self._script(machine, asker, [found for (_, stage), found in stages.items() if stage == IPXE])
         directory = self._store.directory
-        reservation = directory.reservation_for(asker.mac)
+        reservation = next(iter(directory.reservations_for(asker.mac)), None)
         name, because = bootenv_of(asker.mac, directory)
         choice = script.choice if script is not None else None
         firmware = tuple(self._firmware(asker.mac, each, stages, script, answers) for each in asker.firmware)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from app.model.fields import Epoch, Mac, Model, Name
+from app.model.fields import Epoch, Model, Name, normal_mac
 from app.model.options import OptionValues
 
 
@@ -19,6 +20,30 @@ class SubnetMode(StrEnum):
     PROXY = "proxy"
     UNMANAGED = "unmanaged"
     OFF = "off"
+
+
+class Picker(StrEnum):
+    """A way to find an address for a machine that has none yet; a subnet's are tried in order."""
+
+    HINT = "hint"
+    NEXT_FREE = "next-free"
+    MOST_EXPIRED = "most-expired"
+    POINT_TO_POINT = "point-to-point"
+    NONE = "none"
+
+
+class Identity(StrEnum):
+    """What a DHCP client is told apart by on a subnet (docs/adr/0002-dhcp-identity.md)."""
+
+    MAC = "mac"
+    CLIENT_ID = "client-id"
+
+
+class Scope(StrEnum):
+    """Where a reservation counts: on the subnet its address is in, or wherever its machine appears."""
+
+    SUBNET = "subnet"
+    GLOBAL = "global"
 
 
 class Range(Model):
@@ -63,8 +88,25 @@ def _network(value: object) -> object:
     return value
 
 
+def _words(value: object) -> object:
+    return [word for word in value.replace(",", " ").split() if word] if isinstance(value, str) else value
+
+
+def _client_id(text: str) -> str:
+    digits = re.sub("[:. -]", "", text.strip().lower()).removeprefix("0x")
+    if digits and (len(digits) < 4 or len(digits) > 510 or len(digits) % 2 or not re.fullmatch("[0-9a-f]+", digits)):
+        raise ValueError(f"{text!r} is not a client identifier; write its octets, like 01:52:54:00:00:00:07")
+    return digits
+
+
+OptionalMac = Annotated[str, AfterValidator(lambda text: normal_mac(text) if text else "")]
 NetworkField = Annotated[IPv4Network, BeforeValidator(_network)]
 RangeField = Annotated[Range, BeforeValidator(_range)]
+Pickers = Annotated[tuple[Picker, ...], BeforeValidator(_words)]
+PICKERS = (Picker.HINT, Picker.NEXT_FREE, Picker.MOST_EXPIRED)
+"""The pickers of a subnet that names none."""
+ClientId = Annotated[str, AfterValidator(_client_id)]
+"""Option 61 in hexadecimal; may be empty."""
 
 
 class Subnet(Model):
@@ -80,7 +122,17 @@ class Subnet(Model):
     domain: str = ""
     lease_time: int = Field(default=3600, ge=60, le=31_536_000, description="seconds")
     next_server: IPv4Address | None = Field(default=None, description="boot server; none: the address reached")
+    reserved_lease_time: int | None = Field(
+        default=None, ge=60, le=31_536_000, description="seconds, for machines with a reservation; none: lease_time"
+    )
     reservations_only: bool = False
+    pickers: Pickers = Field(default=PICKERS, description="how an address is found, in this order")
+    identity: Identity = Field(default=Identity.MAC, description="what clients are told apart by")
+    shared_network: str = Field(
+        default="",
+        max_length=63,
+        description="subnets that share a name here share a link: where one is full, another serves",
+    )
     interface: str = Field(
         default="", description="serve it on this interface only; empty: any that has an address in it"
     )
@@ -106,6 +158,8 @@ class Subnet(Model):
                     raise ValueError(f"ranges.{number}: {span.start}-{span.end} overlaps {other.start}-{other.end}")
         if self.router is not None and self.router not in self.cidr:
             raise ValueError(f"router: {self.router} is not in {self.cidr}")
+        if not self.pickers or len(set(self.pickers)) != len(self.pickers):
+            raise ValueError("pickers: name at least one, and each once")
         return self
 
 
@@ -113,11 +167,47 @@ class Reservation(Model):
     """An address kept for one machine."""
 
     address: IPv4Address
-    mac: Mac
+    mac: OptionalMac = Field(default="", description="of its machine; or client_id")
+    client_id: ClientId = Field(default="", description="option 61 in hexadecimal, where no MAC address tells")
+    scope: Scope = Field(default=Scope.SUBNET, description="global: wherever the machine appears")
+    prefix: int | None = Field(
+        default=None, ge=8, le=32, description="length of the network's prefix, for an address outside any subnet"
+    )
+    router: IPv4Address | None = Field(default=None, description="for an address outside any subnet")
+    next_server: IPv4Address | None = Field(default=None, description="boot server; none: the subnet's")
+    lease_time: int | None = Field(default=None, ge=60, le=31_536_000, description="seconds; none: the subnet's")
     hostname: str = ""
     never_boot: bool = Field(default=False, description="gets its address, never a boot file")
     options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
     description: str = ""
+
+    @model_validator(mode="after")
+    def _whose(self) -> Self:
+        if not self.mac and not self.client_id:
+            raise ValueError("mac: is missing, and so is a client_id: whose is it?")
+        if self.mac and self.client_id:
+            raise ValueError("client_id: the MAC address says whose it is; leave one of them out")
+        network = self.network
+        if self.router is not None and (network is None or self.router not in network or self.router == self.address):
+            raise ValueError(f"router: {self.router} is not a router of {network or 'a network: give the prefix too'}")
+        if network is not None and network.prefixlen <= 30 and self.address in (network[0], network[-1]):
+            raise ValueError(f"address: {self.address} is the network or broadcast address of {network}")
+        return self
+
+    @property
+    def network(self) -> IPv4Network | None:
+        """Its own network, where it has one."""
+        return None if self.prefix is None else IPv4Network((int(self.address), self.prefix), strict=False)
+
+    @property
+    def token(self) -> str:
+        """What it is found by: the MAC address, or `id:` and the client identifier."""
+        return self.mac or f"id:{self.client_id}"
+
+    @property
+    def whose(self) -> str:
+        """For whom it is, in words."""
+        return self.mac or f"client {self.client_id}"
 
 
 class LeaseState(StrEnum):

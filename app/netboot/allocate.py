@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv4Address
+from itertools import takewhile
 
-from app.model.subnet import Lease, LeaseState, Subnet
+from app.model.subnet import Lease, LeaseState, Picker, Subnet
+from app.netboot.choice import Choice, Refusal, peer
 from app.netboot.firmware import Firmware
-from app.netboot.identity import Client, holds, lease_key
+from app.netboot.identity import Client, holds, lease_key, owns, same
 from app.netboot.offers import Offer, Offers
 from app.netboot.pool import Pool, Usable
+from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 
 OFFER_SECONDS = 60.0
@@ -29,30 +30,6 @@ SHORT_QUARANTINE_SECONDS = 600.0
 _FROM_POOL = frozenset({"asked for", "free", "unused for longest"})
 
 
-class Refusal(StrEnum):
-    """Why a client may not have an address; empty: it may."""
-
-    NONE = ""
-    WRONG_NETWORK = "wrong-network"
-    OUTSIDE = "outside-the-ranges"
-    OTHERS = "leased-to-another"
-    OFFERED = "offered-to-another"
-    RESERVED = "reserved-for-another"
-    MOVED = "reserved-elsewhere"
-    QUARANTINED = "declined-before"
-    RESERVATIONS_ONLY = "reservations-only"
-    EXHAUSTED = "pool-exhausted"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The address chosen for an offer and how it was found; without an address, why there is none."""
-
-    address: IPv4Address | None
-    how: str = ""
-    refusal: Refusal = Refusal.NONE
-
-
 class LeaseTable:
     """All leases and offers of the engine. Not thread-safe: it belongs to the loop that answers DHCP."""
 
@@ -63,7 +40,7 @@ class LeaseTable:
         self._records: dict[int, Lease] = {}
         self._by_key: dict[str, dict[int, None]] = {}
         self._by_client_id: dict[str, dict[int, None]] = {}
-        self._pending: dict[int, tuple[str, int]] = {}
+        self._pending: dict[int, tuple[Lease, int]] = {}
         self._offers = Offers(offers_max)
         self._pools: dict[str, Pool] = {}
         self._due: list[tuple[float, int]] = []
@@ -104,9 +81,9 @@ class LeaseTable:
         held = [
             record
             for address in self._by_key.get(client.key, ())
-            if (record := self._records[address]).address in subnet.cidr
+            if (record := self._records[address]).address in subnet.cidr and (not client.by_id or same(record, client))
         ]
-        if not held and client.mac and client.client_id:
+        if not held and client.client_id:
             held = [
                 record
                 for address in self._by_client_id.get(client.client_id, ())
@@ -145,18 +122,20 @@ class LeaseTable:
         now: float,
         *,
         hint: IPv4Address | None = None,
+        via: IPv4Address | None = None,
         excluded: Set[IPv4Address] = frozenset(),
         xid: int = 0,
         firmware: Firmware | None = None,
     ) -> Choice:
         """Choose an address and set it aside for `client`.
 
-        In this order: its reservation, the address it has or had, what it was offered before, what it asks for, one
-        never leased, the one unused for longest, and, where all are set aside, the oldest of the offers that were not
-        taken: for a known machine one of a stranger's at once, else one that is RECLAIM_SECONDS old.
+        In this order: its reservation, the address it has or had, what it was offered before; then what the subnet's
+        pickers find: what it asks for, one never leased, the one unused for longest, the other end of the link of
+        `via`. Where all are set aside, the oldest of the offers that were not taken: for a known machine one of a
+        stranger's at once, else one that is RECLAIM_SECONDS old.
         """
         self._lapse(now)
-        choice = self._choose(client, subnet, view, now, hint, excluded)
+        choice = self._choose(client, subnet, view, now, hint, via, excluded)
         if choice.address is not None:
             until = now + self._offer_seconds
             freed = self._offers.put(Offer(int(choice.address), client.key, client.known, until, xid, firmware))
@@ -172,10 +151,11 @@ class LeaseTable:
         view: NetworkView,
         now: float,
         hint: IPv4Address | None,
+        via: IPv4Address | None,
         excluded: Set[IPv4Address],
     ) -> Choice:
         candidates: list[tuple[IPv4Address, str]] = []
-        reservation = view.reservation_for(client.mac) if client.mac else None
+        reservation = reservation_of(client, subnet, view)
         if reservation is not None:
             candidates.append((reservation.address, "reservation"))
         record = self.find(client, subnet, view, now)
@@ -184,13 +164,16 @@ class LeaseTable:
         offer = self._offers.of(client.key)
         if offer is not None:
             candidates.append((IPv4Address(offer.address), "offer"))
-        if hint is not None:
-            candidates.append((hint, "asked for"))
         for address, how in candidates:
             if not self.refusal(client, subnet, view, address, now, excluded=excluded):
                 return Choice(address, how)
         if subnet.reservations_only:
             return Choice(None, refusal=Refusal.RESERVATIONS_ONLY)
+        pickers = tuple(takewhile(lambda picker: picker is not Picker.NONE, subnet.pickers))
+        named = {
+            Picker.HINT: (hint, "asked for"),
+            Picker.POINT_TO_POINT: (None if via is None else peer(via), "point to point"),
+        }
         pool = self._pool(subnet, now)
 
         def usable(address: int) -> bool:
@@ -201,12 +184,25 @@ class LeaseTable:
         def fresh(address: int) -> bool:
             return address not in self._records and usable(address)
 
-        if (choice := _take(pool, fresh, usable)) is not None:
-            return choice
+        def picked(picker: Picker) -> Choice | None:
+            if picker in named:
+                found, how = named[picker]
+                if found is None or self.refusal(client, subnet, view, found, now, excluded=excluded):
+                    return None
+                return Choice(found, how)
+            return _take(pool, picker, fresh, usable)
+
+        for picker in pickers:
+            if (choice := picked(picker)) is not None:
+                return choice
+        pooled = [picker for picker in pickers if picker not in named]
+        if not pooled:
+            return Choice(None, refusal=Refusal.NOT_PICKED)
         if pool.lap_is_due(now):
             pool.begin_lap(now, self._ended(now))
-            if (choice := _take(pool, fresh, usable)) is not None:
-                return choice
+            for picker in pooled:
+                if (choice := picked(picker)) is not None:
+                    return choice
         for number, how in self._offers.yielding(client.known, now + self._offer_seconds - RECLAIM_SECONDS):
             address = IPv4Address(number)
             if self.refusal(client, subnet, view, address, now, excluded=excluded) in (Refusal.NONE, Refusal.OFFERED):
@@ -227,7 +223,7 @@ class LeaseTable:
         if address not in subnet.cidr:
             return Refusal.WRONG_NETWORK
         owner = view.reservation_at(address)
-        if owner is not None and owner.mac != client.mac:
+        if owner is not None and not owns(owner, client):
             return Refusal.RESERVED
         if owner is None:
             if address in excluded or not any(address in span for span in subnet.ranges):
@@ -236,7 +232,7 @@ class LeaseTable:
                 return Refusal.RESERVATIONS_ONLY
         number = int(address)
         pending = self._pending.get(number)
-        if pending is not None and pending[0] != client.key:
+        if pending is not None and not same(pending[0], client):
             return Refusal.OTHERS
         record = self._records.get(number)
         if record is not None and _live(record, now) and not holds(record, client, view):
@@ -252,8 +248,8 @@ class LeaseTable:
 
     def pend(self, lease: Lease) -> None:
         """`lease` is on its way to the disk: nobody else gets its address meanwhile."""
-        number, key = int(lease.address), lease_key(lease)
-        self._pending[number] = (key, self._pending.get(number, (key, 0))[1] + 1)
+        number = int(lease.address)
+        self._pending[number] = (lease, self._pending.get(number, (lease, 0))[1] + 1)
 
     def commit(self, leases: Sequence[Lease]) -> None:
         """`leases` are durable: they count from now on."""
@@ -346,7 +342,8 @@ class LeaseTable:
     def _unpend(self, lease: Lease) -> None:
         number = int(lease.address)
         pending = self._pending.get(number)
-        if pending is not None and lease.state is LeaseState.BOUND and pending[0] == lease_key(lease):
+        whose = None if pending is None else (pending[0].mac, pending[0].client_id)
+        if pending is not None and lease.state is LeaseState.BOUND and whose == (lease.mac, lease.client_id):
             if pending[1] > 1:
                 self._pending[number] = (pending[0], pending[1] - 1)
             else:
@@ -384,10 +381,10 @@ class LeaseTable:
         heapq.heapify(self._due)
 
 
-def _take(pool: Pool, fresh: Usable, usable: Usable) -> Choice | None:
-    if (found := pool.take_fresh(fresh)) is not None:
+def _take(pool: Pool, picker: Picker, fresh: Usable, usable: Usable) -> Choice | None:
+    if picker is Picker.NEXT_FREE and (found := pool.take_fresh(fresh)) is not None:
         return Choice(found, "free")
-    if (found := pool.take_stale(usable)) is not None:
+    if picker is Picker.MOST_EXPIRED and (found := pool.take_stale(usable)) is not None:
         return Choice(found, "unused for longest")
     return None
 

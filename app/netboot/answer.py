@@ -5,13 +5,14 @@ from __future__ import annotations
 from app.model.event import Level
 from app.model.subnet import Subnet, SubnetMode
 from app.netboot import proxy, requests
-from app.netboot.allocate import LeaseTable, Refusal
+from app.netboot.allocate import LeaseTable
+from app.netboot.choice import Choice, Refusal
 from app.netboot.exchange import Answer, Arrival, Exchange, Policy
 from app.netboot.firmware import classify
 from app.netboot.identity import Client
 from app.netboot.replies import answer as replied
 from app.netboot.replies import destination, lease_options, lease_seconds, network_options, reply
-from app.netboot.scope import locate, usable
+from app.netboot.scope import link_end, locate, settle, usable
 from app.netboot.view import NetworkView
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import BOOTREQUEST, DhcpPacket, MessageType
@@ -20,6 +21,10 @@ from app.netboot.words import plain
 
 __all__ = ["Answer", "Arrival", "Policy", "answer", "begin"]
 
+_NOT_GIVEN = {
+    Refusal.RESERVATIONS_ONLY: "subnet {subnet} gives addresses only to machines with a reservation",
+    Refusal.NOT_PICKED: "the pickers of subnet {subnet} find no address for it",
+}
 _FROM_CLIENTS = frozenset(
     {
         MessageType.DISCOVER,
@@ -38,7 +43,8 @@ def begin(
     mac = request.mac if any(request.chaddr) else ""
     client_id = request.options.get(opt.CLIENT_ID, b"").hex()
     machine = view.machine_by_mac(mac) if mac else None
-    known = (machine is not None and machine.registered) or (bool(mac) and view.reservation_for(mac) is not None)
+    known = (machine is not None and machine.registered) or bool(mac and view.reservations_for(mac))
+    known = known or bool(client_id and view.reservations_for(f"id:{client_id}"))
     try:
         relay = opt.suboptions(request.options.get(opt.RELAY_AGENT, b""))
     except DhcpError:
@@ -120,26 +126,22 @@ def _discovered(exchange: Exchange) -> None:
 
 
 def _discover(exchange: Exchange, subnet: Subnet) -> Answer:
-    request, table, now = exchange.request, exchange.table, exchange.now
-    choice = table.offer(
-        exchange.client,
-        subnet,
-        exchange.view,
-        now,
-        hint=request.address(opt.REQUESTED_ADDRESS),
-        excluded=requests.excluded(exchange, subnet),
-        xid=request.xid,
-        firmware=exchange.firmware,
-    )
+    choice = _chosen(exchange, subnet)
+    for other in exchange.siblings if choice.address is None else ():
+        if other.mode is subnet.mode and other.enabled and not other.hold:
+            settle(exchange, other)
+            found = _chosen(exchange, other)
+            if found.address is not None:
+                choice, subnet = found, other
+                break
     if choice.address is None:
+        settle(exchange, subnet)
         if choice.refusal is Refusal.EXHAUSTED:
             return _exhausted(exchange, subnet)
-        return exchange.silence(
-            choice.refusal.value, f"subnet {subnet.name} gives addresses only to machines with a reservation"
-        )
+        return exchange.silence(choice.refusal.value, _NOT_GIVEN[choice.refusal].format(subnet=subnet.name))
     decision = requests.decision(exchange, subnet, exchange.firmware, choice.address)
     network = network_options(exchange, subnet, choice.address)
-    options = {**lease_options(lease_seconds(request, subnet)), **network}
+    options = {**lease_options(lease_seconds(exchange, subnet)), **network}
     packet = reply(exchange, MessageType.OFFER, options, decision=decision, yiaddr=choice.address)
     exchange.emit(
         "dhcp.offer",
@@ -148,6 +150,21 @@ def _discover(exchange: Exchange, subnet: Subnet) -> Answer:
         **requests.boot_facts(subnet, decision),
     )
     return replied(exchange, packet, destination(exchange, packet), why=decision.why)
+
+
+def _chosen(exchange: Exchange, subnet: Subnet) -> Choice:
+    request = exchange.request
+    return exchange.table.offer(
+        exchange.client,
+        subnet,
+        exchange.view,
+        exchange.now,
+        hint=request.address(opt.REQUESTED_ADDRESS),
+        via=link_end(exchange),
+        excluded=requests.excluded(exchange, subnet),
+        xid=request.xid,
+        firmware=exchange.firmware,
+    )
 
 
 def _exhausted(exchange: Exchange, subnet: Subnet) -> Answer:

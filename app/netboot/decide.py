@@ -7,10 +7,12 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 
 from app.model.bootenv import BootKind
-from app.model.subnet import Subnet, SubnetMode
+from app.model.subnet import Reservation, Subnet, SubnetMode
 from app.netboot.bootpath import script_path
 from app.netboot.firmware import IPXE, ROM, Firmware
+from app.netboot.identity import Client
 from app.netboot.loaders import loader_of
+from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 from app.netboot.wire import pxe
 
@@ -71,7 +73,14 @@ def _sent_on_by_script(firmware: Firmware) -> bool:
     return firmware.transport == "http" or (firmware.stage == IPXE and firmware.kind == "uefi")
 
 
-def _withheld(firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet) -> Decision | None:
+def boot_server(kept: Reservation | None, subnet: Subnet, server: IPv4Address) -> IPv4Address:
+    """Where a machine's boot files are: what its reservation says, else its subnet, else the address it reached."""
+    return (kept.next_server if kept is not None else None) or subnet.next_server or server
+
+
+def _withheld(
+    firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet, reservation: Reservation | None
+) -> Decision | None:
     """What keeps this machine from any boot file, before its firmware is looked at."""
     if firmware.zero_touch:
         why = f"{firmware.zero_touch} fetches what options 67, 114 and 150 name, no loader: set those it takes"
@@ -84,7 +93,6 @@ def _withheld(firmware: Firmware, mac: str, view: NetworkView, subnet: Subnet) -
         return Decision(f"subnet {subnet.name} is off", reason=Withheld.SUBNET_OFF)
     if subnet.mode is SubnetMode.UNMANAGED:
         return Decision(f"subnet {subnet.name} gives addresses only", reason=Withheld.UNMANAGED)
-    reservation = view.reservation_for(mac)
     if reservation is not None and reservation.never_boot:
         why = f"the reservation of {reservation.address} says never to boot it"
         return _without_file(firmware, why, Withheld.NEVER_BOOT)
@@ -111,15 +119,17 @@ def decide(
     http_port: int,
     *,
     proxy: bool = False,
+    client_id: str = "",
 ) -> Decision:
     """What `mac` is told to boot. `server` is the local address it reached; `proxy`: another server gives the address.
 
     A missing or unusable boot environment still gets a boot file: the script says what is wrong on its screen.
     """
-    if (nothing := _withheld(firmware, mac, view, subnet)) is not None:
+    kept = reservation_of(Client(mac, client_id), subnet, view)
+    if (nothing := _withheld(firmware, mac, view, subnet, kept)) is not None:
         return nothing
     name, because = bootenv_of(mac, view)
-    server = subnet.next_server or server
+    server = boot_server(kept, subnet, server)
     url = f"http://{server}:{http_port}"
     identity = pxe.PXE_CLIENT if proxy else b""
     if firmware.stage == IPXE and (not firmware.features or "http" in firmware.features):

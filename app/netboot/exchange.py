@@ -112,6 +112,8 @@ class Exchange:
     relay: dict[int, bytes]
     """Sub-options of option 82; empty where there is none or it is broken."""
     subnet: Subnet | None = None
+    siblings: tuple[Subnet, ...] = ()
+    """The other subnets on the same link."""
     server: IPv4Address = ZERO
     """Our own address on the way to the client."""
     server_id: IPv4Address = ZERO

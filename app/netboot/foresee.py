@@ -15,6 +15,7 @@ from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer, begin
 from app.netboot.exchange import Answer, Arrival, Exchange, Policy
 from app.netboot.firmware import IPXE, ROM, Firmware, classify
+from app.netboot.reserved import reservation_of
 from app.netboot.scope import locate
 from app.netboot.view import NetworkView
 from app.netboot.wire import options as opt
@@ -141,7 +142,7 @@ def _how(exchange: Exchange) -> dict[IPv4Address, str]:
     record = exchange.table.find(exchange.client, exchange.subnet, exchange.view, exchange.now)
     if record is not None:
         claims[record.address] = "its lease" if record.expires > exchange.now else "it had this before"
-    reservation = exchange.view.reservation_for(exchange.client.mac)
+    reservation = reservation_of(exchange.client, exchange.subnet, exchange.view)
     if reservation is not None:
         claims[reservation.address] = "reserved for it"
     return claims

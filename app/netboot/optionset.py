@@ -18,6 +18,7 @@ from app.model.event import Level
 from app.model.options import read_options
 from app.model.subnet import Reservation, Subnet
 from app.netboot.exchange import Exchange
+from app.netboot.reserved import reservation_of
 from app.netboot.wire import catalogue, values
 from app.netboot.wire import options as opt
 from app.netboot.wire.catalogue import Kind, Option
@@ -129,7 +130,7 @@ def choose(exchange: Exchange, subnet: Subnet, address: IPv4Address = ZERO) -> d
     chosen: dict[int, bytes] = {}
     exchange.chosen = chosen
     machine = exchange.view.machine_by_mac(exchange.client.mac) if exchange.client.mac else None
-    reservation = exchange.view.reservation_for(exchange.client.mac)
+    reservation = reservation_of(exchange.client, subnet, exchange.view)
     line = exchange.view.preference(FOR_ALL)
     layers = [("set for all", _of_line(line))] if line else []
     if subnet.options:

@@ -6,21 +6,32 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from app.model.event import Level
-from app.model.subnet import Subnet
+from app.model.subnet import Picker, Subnet
+from app.netboot.choice import peer
 from app.netboot.decide import Decision
 from app.netboot.exchange import BROADCAST, CLIENT_PORT, SERVER_PORT, Answer, Destination, Exchange, Via
 from app.netboot.optionset import choose, sendable, takes_routes
+from app.netboot.reserved import reservation_of
+from app.netboot.scope import link_end
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import BOOTREPLY, BROADCAST_FLAG, FILE_MAX, ZERO, DhcpPacket, MessageType, payload_limit
 
 LEASE_SECONDS_MIN = 60
+_LINK_MASK = b"\xff\xff\xff\xfe"
 _ETHERNET = 1
 
 
-def lease_seconds(request: DhcpPacket, subnet: Subnet) -> int:
-    """The lease time a client gets: what it asks for, never more than the subnet's, never less than a minute."""
-    asked = opt.number(request.options.get(opt.LEASE_TIME))
-    return subnet.lease_time if asked is None else min(max(asked, LEASE_SECONDS_MIN), subnet.lease_time)
+def lease_seconds(exchange: Exchange, subnet: Subnet) -> int:
+    """The lease time a client gets: what it asks for, never less than a minute, never more than what is set.
+
+    That is its reservation's, where it has one the subnet's for reservations, else the subnet's.
+    """
+    kept = reservation_of(exchange.client, subnet, exchange.view)
+    most = subnet.lease_time
+    if kept is not None:
+        most = kept.lease_time or subnet.reserved_lease_time or most
+    asked = opt.number(exchange.request.options.get(opt.LEASE_TIME))
+    return most if asked is None else min(max(asked, LEASE_SECONDS_MIN), most)
 
 
 def lease_options(seconds: float) -> dict[int, bytes]:
@@ -39,13 +50,18 @@ def network_options(exchange: Exchange, subnet: Subnet, address: IPv4Address = Z
     """
     wanted = exchange.request.options.get(opt.PARAMETERS, b"")
     options = {opt.SUBNET_MASK: subnet.cidr.netmask.packed}
-    if subnet.router is not None:
+    far = link_end(exchange)
+    linked = Picker.POINT_TO_POINT in subnet.pickers and address == peer(far)
+    if linked:
+        # A link of its own (RFC 3021): nobody else is on it.
+        options = {opt.SUBNET_MASK: _LINK_MASK, opt.ROUTER: far.packed}
+    elif subnet.router is not None:
         options[opt.ROUTER] = subnet.router.packed
     if subnet.dns:
         options[opt.DNS] = opt.addresses(subnet.dns)
     if subnet.domain:
         options[opt.DOMAIN_NAME] = subnet.domain.encode()
-    if opt.BROADCAST in wanted:
+    if opt.BROADCAST in wanted and not linked:
         options[opt.BROADCAST] = subnet.cidr.broadcast_address.packed
     if opt.HOST_NAME in wanted and (name := _host_name(exchange)):
         options[opt.HOST_NAME] = name.encode()
@@ -58,7 +74,7 @@ def network_options(exchange: Exchange, subnet: Subnet, address: IPv4Address = Z
 
 
 def _host_name(exchange: Exchange) -> str:
-    reservation = exchange.view.reservation_for(exchange.client.mac)
+    reservation = reservation_of(exchange.client, exchange.subnet, exchange.view)
     if reservation is not None and reservation.hostname:
         return reservation.hostname
     machine = exchange.view.machine_by_mac(exchange.client.mac)

@@ -9,14 +9,15 @@ from typing import Any
 
 from app.model.event import Level
 from app.model.subnet import Lease, LeaseState, Subnet
-from app.netboot.allocate import Refusal
-from app.netboot.decide import Decision, Withheld, decide
+from app.netboot.choice import Refusal
+from app.netboot.decide import Decision, Withheld, boot_server, decide
 from app.netboot.exchange import Answer, Exchange
 from app.netboot.firmware import IPXE, ROM, Firmware
-from app.netboot.identity import holds, lease_key
+from app.netboot.identity import holds, same
 from app.netboot.optionset import choose
 from app.netboot.replies import answer as replied
 from app.netboot.replies import destination, lease_options, lease_seconds, network_options, refusal, reply
+from app.netboot.reserved import reservation_of
 from app.netboot.scope import is_ours, usable
 from app.netboot.wire import options as opt
 from app.netboot.wire import pxe
@@ -93,8 +94,16 @@ def decision(
 ) -> Decision:
     """What this client boots, `address` being the one it gets. An option 67 that is set for it names another file."""
     server = exchange.policy.address or exchange.server
+    client = exchange.client
     found = decide(
-        firmware, exchange.client.mac, exchange.view, subnet, server, exchange.policy.http_port, proxy=proxy
+        firmware,
+        client.mac,
+        exchange.view,
+        subnet,
+        server,
+        exchange.policy.http_port,
+        proxy=proxy,
+        client_id=client.client_id,
     )
     unserved = found.reason is Withheld.UNSUPPORTED_ARCH
     named = choose(exchange, subnet, address).get(opt.BOOT_FILE) if found.bootfile or unserved else None
@@ -105,7 +114,7 @@ def decision(
     if unserved:
         # Nothing of ours boots this firmware; the operator's file does.
         identity = pxe.HTTP_CLIENT if firmware.transport == "http" else pxe.PXE_CLIENT if proxy else b""
-        next_server = subnet.next_server or server
+        next_server = boot_server(reservation_of(client, subnet, exchange.view), subnet, server)
         found = replace(found, reason=Withheld.NONE, next_server=next_server, vendor_class=identity)
     return found
 
@@ -183,7 +192,7 @@ def _init_reboot(exchange: Exchange, subnet: Subnet, address: IPv4Address) -> An
     if record is None:
         # RFC 2131 section 4.3.2: without a record of the client the server must stay silent, it may be another's.
         return exchange.silence("no-record", f"nothing is known of a lease of {address}", told=False)
-    reservation = exchange.view.reservation_for(exchange.client.mac)
+    reservation = reservation_of(exchange.client, subnet, exchange.view)
     if reservation is not None and reservation.address != address and reservation.address in subnet.cidr:
         return refusal(exchange, _why(Refusal.MOVED, address, subnet))
     refused = _refused(exchange, subnet, address)
@@ -215,7 +224,7 @@ def _is_its_own(exchange: Exchange, address: IPv4Address) -> bool:
 def _grant(exchange: Exchange, subnet: Subnet, address: IPv4Address, state: State) -> Answer:
     """ACK an address; the lease is pending until the caller has stored it."""
     packet, now = exchange.request, exchange.now
-    seconds = lease_seconds(packet, subnet)
+    seconds = lease_seconds(exchange, subnet)
     firmware = _firmware(exchange)
     lease = Lease(
         address=address,
@@ -266,7 +275,7 @@ def _since(exchange: Exchange, address: IPv4Address, firmware: Firmware, state: 
     record = exchange.table.at(address)
     if record is None or record.state is not LeaseState.BOUND or record.expires <= exchange.now:
         return exchange.now
-    if lease_key(record) != exchange.client.key:
+    if not same(record, exchange.client):
         return exchange.now
     new_boot = firmware.stage in (ROM, IPXE) and state is State.SELECTING and exchange.now - record.since > _ONE_BOOT
     return exchange.now if new_boot else record.since
@@ -274,7 +283,7 @@ def _since(exchange: Exchange, address: IPv4Address, firmware: Firmware, state: 
 
 def _former_hostname(exchange: Exchange, address: IPv4Address) -> str:
     record = exchange.table.at(address)
-    return record.hostname if record is not None and lease_key(record) == exchange.client.key else ""
+    return record.hostname if record is not None and same(record, exchange.client) else ""
 
 
 def _held_by_sender(exchange: Exchange, address: IPv4Address | None) -> Lease | None:
@@ -283,7 +292,7 @@ def _held_by_sender(exchange: Exchange, address: IPv4Address | None) -> Lease | 
     if address is None or (server is not None and not is_ours(exchange, server)):
         return None
     record = exchange.table.at(address)
-    if record is None or record.state is not LeaseState.BOUND or lease_key(record) != exchange.client.key:
+    if record is None or record.state is not LeaseState.BOUND or not same(record, exchange.client):
         return None
     return record
 

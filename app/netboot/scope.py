@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
-from app.model.subnet import Subnet
+from app.model.subnet import Identity, Subnet, SubnetMode
 from app.netboot.exchange import Exchange
+from app.netboot.reserved import home, reservation_of, reservations_of
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import ZERO, MessageType
 
+# A type and one octet (RFC 2132 section 9.14).
+_ID_LENGTH_MIN = 4
+_GIVES_NONE = (SubnetMode.PROXY, SubnetMode.OFF)
 _BOUND_MESSAGES = frozenset({MessageType.REQUEST, MessageType.RELEASE, MessageType.INFORM})
 
 
@@ -56,8 +61,7 @@ def _preferred(exchange: Exchange, subnets: Sequence[Subnet]) -> Subnet | None:
         wanted.append(asked)
     if not request.ciaddr.is_unspecified:
         wanted.append(request.ciaddr)
-    if (reservation := view.reservation_for(client.mac)) is not None:
-        wanted.append(reservation.address)
+    wanted += [kept.address for kept in reservations_of(client, view)]
     wanted += [
         record.address
         for subnet in subnets
@@ -91,17 +95,62 @@ def locate(exchange: Exchange) -> tuple[str, str]:
     elif selected is not None:
         link = selected
         where = f"the chosen subnet {link}"
-    subnet = _containing(exchange, link) if link is not None else _preferred(exchange, _on_the_segment(exchange))
-    exchange.subnet = subnet
-    exchange.server = _server(exchange, subnet)
-    # Only a relay can stand in for us; what a client, or a switch that snoops, puts there is no relay's word.
-    override = relay.get(opt.RELAY_SERVER_OVERRIDE) if not request.giaddr.is_unspecified else None
-    exchange.server_id = opt.address(override) or exchange.server
+    if link is None:
+        on_link = _on_the_segment(exchange)
+    else:
+        on_link = [found] if (found := _containing(exchange, link)) is not None else []
+    on_link = _with_shared(exchange, on_link)
+    subnet = _at_home(exchange, _preferred(exchange, on_link))
+    exchange.siblings = tuple(other for other in on_link if other is not subnet)
+    settle(exchange, subnet)
     if subnet is None:
         return "no-subnet", f"no subnet is defined for {where}"
     if exchange.server == ZERO:
         return "no-address", f"interface {arrival.interface} has no IPv4 address"
     return "", ""
+
+
+def settle(exchange: Exchange, subnet: Subnet | None) -> None:
+    """The message is about this subnet: who we are there, and what its client is told apart by."""
+    request, client = exchange.request, exchange.client
+    exchange.subnet = subnet
+    exchange.server = _server(exchange, subnet)
+    # Only a relay can stand in for us; what a client, or a switch that snoops, puts there is no relay's word.
+    override = exchange.relay.get(opt.RELAY_SERVER_OVERRIDE) if not request.giaddr.is_unspecified else None
+    exchange.server_id = opt.address(override) or exchange.server
+    by_id = subnet is not None and subnet.identity is Identity.CLIENT_ID
+    if by_id != client.by_id:
+        name = client.client_id if not by_id or len(client.client_id) >= _ID_LENGTH_MIN else ""
+        exchange.client = replace(client, by_id=by_id, client_id=name)
+
+
+def _with_shared(exchange: Exchange, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
+    """Subnets, and the others that say they are on the same link."""
+    shared = {subnet.shared_network for subnet in subnets if subnet.shared_network}
+    if not shared:
+        return subnets
+    others = (
+        subnet
+        for subnet in exchange.view.subnets()
+        if subnet.shared_network in shared and _serves(subnet, exchange.arrival.interface)
+    )
+    return [*subnets, *(other for other in others if all(other.name != subnet.name for subnet in subnets))]
+
+
+def _at_home(exchange: Exchange, subnet: Subnet | None) -> Subnet | None:
+    """Where the reservation that counts for this client is: it may be elsewhere, and outside any subnet."""
+    if subnet is not None and (not subnet.enabled or subnet.hold or subnet.mode in _GIVES_NONE):
+        return subnet
+    kept = reservation_of(exchange.client, subnet, exchange.view)
+    if kept is None or (subnet is not None and kept.address in subnet.cidr):
+        return subnet
+    return home(kept, exchange.view) or subnet
+
+
+def link_end(exchange: Exchange) -> IPv4Address:
+    """The address at our end of the link the client is on: the relay's, else ours."""
+    giaddr = exchange.request.giaddr
+    return exchange.server if giaddr.is_unspecified else giaddr
 
 
 def _server(exchange: Exchange, subnet: Subnet | None) -> IPv4Address:

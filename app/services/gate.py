@@ -85,8 +85,8 @@ class SegmentGate:
         reason = self._reason(subnet)
         return subnet.model_copy(update={"hold": reason}) if reason and not subnet.hold else subnet
 
-    def reservation_for(self, mac: str) -> Reservation | None:
-        return self._view.reservation_for(mac)
+    def reservations_for(self, token: str) -> Sequence[Reservation]:
+        return self._view.reservations_for(token)
 
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         return self._view.reservation_at(address)

@@ -37,9 +37,11 @@ class Directory:
         self._subnets: dict[str, Subnet] = {}
         self._subnets_sorted: tuple[Subnet, ...] = ()
         self._reservations: dict[IPv4Address, Reservation] = {}
-        self._reserved_macs: dict[str, Reservation] = {}
+        self._reserved: dict[str, tuple[Reservation, ...]] = {}
         self._machines: dict[uuid.UUID, Machine] = {}
         self._machine_macs: dict[str, Machine] = {}
+        self._machine_names: dict[str, Machine] = {}
+        self._machine_addresses: dict[IPv4Address, dict[uuid.UUID, Machine]] = {}
         self._leases: dict[IPv4Address, Lease] = {}
         self._leases_of: dict[str, dict[IPv4Address, Lease]] = {}
         self._learned: dict[IPv4Address, Lease] = {}
@@ -72,9 +74,9 @@ class Directory:
         with self._lock:
             return tuple(self._reservations.values())
 
-    def reservation_for(self, mac: str) -> Reservation | None:
-        """The address kept for this MAC."""
-        return self._reserved_macs.get(mac)
+    def reservations_for(self, token: str) -> Sequence[Reservation]:
+        """The addresses kept for a MAC address, or for `id:` and a client identifier in hexadecimal."""
+        return self._reserved.get(token, ())
 
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         """For whom this address is kept."""
@@ -92,6 +94,17 @@ class Directory:
     def machine_by_mac(self, mac: str) -> Machine | None:
         """The stored machine that has this MAC."""
         return self._machine_macs.get(mac)
+
+    def machine_named(self, name: str) -> Machine | None:
+        """The stored machine of this name, in capitals or not."""
+        return self._machine_names.get(name.casefold())
+
+    def machines_at(self, address: IPv4Address | None) -> Sequence[Machine]:
+        """The stored machines that are recorded with this address."""
+        if address is None:
+            return ()
+        with self._lock:
+            return tuple(self._machine_addresses.get(address, {}).values())
 
     def leases(self) -> Sequence[Lease]:
         """Every stored lease, of any state, expired ones too."""
@@ -208,12 +221,16 @@ class Directory:
             self._machines[model.id] = model
             for mac in model.macs:
                 self._machine_macs[mac] = model
+            self._machine_names[model.name.casefold()] = model
+            if model.address is not None:
+                self._machine_addresses.setdefault(model.address, {})[model.id] = model
         elif isinstance(model, Subnet):
             self._subnets[model.name] = model
             self._sort()
         else:
             self._reservations[model.address] = model
-            self._reserved_macs[model.mac] = model
+            others = (each for each in self._reserved.get(model.token, ()) if each.address != model.address)
+            self._reserved[model.token] = (*others, model)
 
     def _take(self, before: Stored, after: Stored | None) -> None:
         """Remove the keys of `before` that `after` did not take over."""
@@ -222,6 +239,15 @@ class Directory:
             for mac in before.macs:
                 if mac not in kept:
                     self._machine_macs.pop(mac, None)
+            name = before.name.casefold()
+            named = self._machine_names.get(name)
+            if named is not None and named.id == before.id and (after is None or named is not after):
+                del self._machine_names[name]
+            if before.address is not None and (not isinstance(after, Machine) or after.address != before.address):
+                held = self._machine_addresses.get(before.address, {})
+                held.pop(before.id, None)
+                if not held:
+                    self._machine_addresses.pop(before.address, None)
             if after is None:
                 self._machines.pop(before.id, None)
         elif isinstance(before, Subnet):
@@ -232,8 +258,12 @@ class Directory:
             kept = after if isinstance(after, Reservation) else None
             if kept is None or kept.address != before.address:
                 self._reservations.pop(before.address, None)
-            if kept is None or kept.mac != before.mac:
-                self._reserved_macs.pop(before.mac, None)
+            if kept is None or (kept.token, kept.address) != (before.token, before.address):
+                left = tuple(each for each in self._reserved.get(before.token, ()) if each.address != before.address)
+                if left:
+                    self._reserved[before.token] = left
+                else:
+                    self._reserved.pop(before.token, None)
 
     def _sort(self) -> None:
         self._subnets_sorted = tuple(sorted(self._subnets.values(), key=lambda each: each.cidr))

@@ -50,7 +50,7 @@ class ReservationRow(SQLModel, table=True):
     __tablename__ = "reservations"  # pyright: ignore[reportAssignmentType]
 
     address: str = Field(primary_key=True)
-    mac: str = Field(unique=True)
+    mac: str = Field(index=True)
     version: int = 1
     body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 

@@ -63,8 +63,8 @@ class World:
     def subnets(self) -> list[Subnet]:
         return self.nets
 
-    def reservation_for(self, mac: str) -> Reservation | None:
-        return next((item for item in self.reserved if item.mac == mac), None)
+    def reservations_for(self, token: str) -> list[Reservation]:
+        return [item for item in self.reserved if item.token == token]
 
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         return next((item for item in self.reserved if item.address == address), None)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app.model.subnet import Lease, LeaseState, Range, Reservation, Subnet
-from app.netboot.allocate import LeaseTable, Refusal
+from app.netboot.allocate import LeaseTable
+from app.netboot.choice import Refusal
 from app.netboot.identity import Client, distinctive
 from tests.netboot.dhcpworld import MAC, OTHER, SERVER, THIRD, World, machine, subnet
 

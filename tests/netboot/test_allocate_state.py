@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from app.model.subnet import Lease, LeaseState, Range, Reservation
-from app.netboot.allocate import QUARANTINE_SECONDS, LeaseTable, Refusal
+from app.netboot.allocate import QUARANTINE_SECONDS, LeaseTable
+from app.netboot.choice import Refusal
 from app.netboot.identity import Client, holds
 from tests.netboot.dhcpworld import SERVER, World, machine, subnet
 
@@ -47,7 +48,7 @@ class Allocation(RuleBasedStateMachine):
         self.table = LeaseTable(offers_max=4)
 
     def client(self, mac: str, client_id: str) -> Client:
-        known = self.world.machine_by_mac(mac) is not None or self.world.reservation_for(mac) is not None
+        known = self.world.machine_by_mac(mac) is not None or bool(self.world.reservations_for(mac))
         return Client(mac, client_id, known)
 
     @rule(mac=macs, client_id=ids, hint=st.none() | addresses)

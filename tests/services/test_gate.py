@@ -47,8 +47,8 @@ class View:
     def subnets(self) -> Sequence[Subnet]:
         return self.stored
 
-    def reservation_for(self, mac: str) -> Reservation | None:
-        return None
+    def reservations_for(self, token: str) -> list[Reservation]:
+        return []
 
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         return None

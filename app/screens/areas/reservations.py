@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.errors import InvalidError
 from app.model.machine import Machine
 from app.model.options import write_options
-from app.model.subnet import Reservation
+from app.model.subnet import Reservation, Scope
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.areas.machines import boots_next
@@ -31,7 +32,7 @@ class ReservationsArea(ListArea):
     def __init__(self) -> None:
         columns: Sequence[Column[Reservation]] = (
             Column("ADDRESS", lambda one: str(one.address), least=9, most=15),
-            Column("MAC", lambda one: one.mac, least=17, most=17),
+            Column("MAC", lambda one: one.mac or one.client_id, least=17, most=17),
             Column("HOST", lambda one: one.hostname or "-", least=6, most=20),
             Column("BOOTS", self._boots, least=9, most=16),
             Column("DESCRIPTION", lambda one: one.description, least=10, most=60, grow=True),
@@ -84,7 +85,7 @@ class ReservationsArea(ListArea):
 
     async def do_delete_reservation(self) -> None:
         """`d`, `x`."""
-        items = [(str(one.address), one.mac, str(one.address) in self.hidden()) for one in self.targets()]
+        items = [(str(one.address), one.whose, str(one.address) in self.hidden()) for one in self.targets()]
         await operations.delete(self.app, "reservations", items, ["The address may be given to another machine."])
         self.table.marks.clear()
         await self.reload()
@@ -95,7 +96,12 @@ def machine_of(app: BootcartApp, mac: str) -> Machine | None:
     return next((one for one in app.session.machines.values() if mac in one.macs), None)
 
 
+SCOPES = tuple(scope.value for scope in Scope)
 DEFAULT = "(default)"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 async def form(app: BootcartApp, old: Reservation | None) -> None:
@@ -111,6 +117,8 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
             str(old.address) if old else "",
         ),
         Field("mac", "MAC address", "like 52:54:00:00:00:07", old.mac if old else ""),
+        Field("client_id", "Client id", "option 61 instead, where no MAC tells", old.client_id if old else ""),
+        Field("scope", "Counts", "global: wherever its machine is", old.scope.value if old else SCOPES[0], SCOPES),
         Field("hostname", "Host name", "told to the machine; may be empty", old.hostname if old else ""),
         Field(
             "never_boot",
@@ -119,6 +127,10 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
             "yes" if old and old.never_boot else "no",
             ("no", "yes"),
         ),
+        Field("next_server", "Boot server", "empty: the subnet's", _text(old and old.next_server)),
+        Field("lease_time", "Lease time", "seconds; empty: the subnet's", _text(old and old.lease_time)),
+        Field("prefix", "Prefix length", "outside any subnet, like 24", _text(old and old.prefix)),
+        Field("router", "Router", "outside any subnet", _text(old and old.router)),
         Field("options", "DHCP options", OPTIONS_HELP, write_options(old.options) if old else ""),
         Field("bootenv", "Boots", "what its machine boots next", boots, (DEFAULT, *envs)),
         Field("description", "Description", "in your words", old.description if old else ""),
@@ -130,6 +142,8 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
         nonlocal assigned
         body: dict[str, Any] = {name: value for name, value in values.items() if name != "bootenv"}
         body["never_boot"] = values["never_boot"] == "yes"
+        for name in ("next_server", "lease_time", "prefix", "router"):
+            body[name] = values[name] or None
         reservations = app.session.client.reservations
         if not done:
             done.append(await reservations.create(body))
@@ -158,4 +172,7 @@ async def _assign(app: BootcartApp, kept: Reservation, bootenv: str) -> None:
         await machines.assign(str(machine.id), bootenv)
         return
     named = {"name": kept.hostname} if kept.hostname else {}
+    if not kept.mac:
+        why = "no machine is known by this client identifier"
+        raise InvalidError(why, hint="assign it to the machine once it was seen", field="bootenv")
     await machines.create({"macs": [kept.mac], "bootenv": bootenv, **named})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from app.errors import InvalidError
 from app.model.engine import Interface
 from app.model.options import write_options
-from app.model.subnet import Subnet, SubnetMode
+from app.model.subnet import PICKERS, Identity, Subnet, SubnetMode
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.dialogs.form import Field, Form, Values, listed
@@ -91,6 +91,8 @@ class SubnetsArea(ListArea):
 
 
 OPTIONS_HELP = "like ntp-servers=10.7.0.1; interface-mtu=9000"
+PICKERS_HELP = "in order; also point-to-point, none"
+IDENTITIES = tuple(identity.value for identity in Identity)
 MODES = tuple(mode.value for mode in SubnetMode)
 
 
@@ -114,6 +116,12 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
         Field("dns", "DNS servers", "comma between several", had(lambda s: ", ".join(map(str, s.dns)))),
         Field("domain", "Domain", "like rack7.example.net", had(lambda s: s.domain)),
         Field("lease_time", "Lease time", "seconds, at least 60", had(lambda s: s.lease_time, "3600")),
+        Field(
+            "reserved_lease_time",
+            "Reserved lease",
+            "seconds, with a reservation; empty: as above",
+            had(lambda s: s.reserved_lease_time),
+        ),
         Field("interface", "Interface", "serve it there only", had(lambda s: s.interface or "any"), links),
         Field("next_server", "Boot server", "empty: the address reached", had(lambda s: s.next_server)),
         Field(
@@ -123,9 +131,16 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
             had(lambda s: "yes" if s.reservations_only else "no"),
             ("no", "yes"),
         ),
+        Field("pickers", "Pickers", PICKERS_HELP, had(_pickers, ", ".join(PICKERS))),
+        Field("identity", "Identity", "what clients are told apart by", had(lambda s: s.identity.value), IDENTITIES),
+        Field("shared_network", "Shared network", "subnets of one name share a link", had(lambda s: s.shared_network)),
         Field("options", "DHCP options", OPTIONS_HELP, had(lambda s: write_options(s.options))),
         Field("description", "Description", "in your words", had(lambda s: s.description)),
     ]
+
+
+def _pickers(subnet: Subnet) -> str:
+    return ", ".join(picker.value for picker in subnet.pickers)
 
 
 def _yes_enabled(subnet: Subnet) -> str:
@@ -134,8 +149,9 @@ def _yes_enabled(subnet: Subnet) -> str:
 
 def body_of(values: Values) -> dict[str, Any]:
     """What the form says, as the engine takes it. Raises InvalidError for a lease time that is no number."""
-    if not values["lease_time"].isdigit():
-        raise InvalidError("this is not a number of seconds", hint="for example 3600", field="lease_time")
+    for name in ("lease_time", "reserved_lease_time"):
+        if not values[name].isdigit() and (values[name] or name == "lease_time"):
+            raise InvalidError("this is not a number of seconds", hint="for example 3600", field=name)
     return {
         "name": values["name"],
         "cidr": values["cidr"],
@@ -146,6 +162,10 @@ def body_of(values: Values) -> dict[str, Any]:
         "dns": listed(values["dns"]),
         "domain": values["domain"],
         "lease_time": int(values["lease_time"]),
+        "reserved_lease_time": int(values["reserved_lease_time"]) if values["reserved_lease_time"] else None,
+        "pickers": listed(values["pickers"]),
+        "identity": values["identity"],
+        "shared_network": values["shared_network"],
         "interface": "" if values["interface"] == "any" else values["interface"],
         "next_server": values["next_server"] or None,
         "reservations_only": values["reservations_only"] == "yes",

@@ -54,10 +54,10 @@ def machine_of(mac: str, view: NetworkView) -> Machine:
 def choose(mac: str, view: NetworkView) -> Choice:
     """The boot environment of a machine; held machines and reservations that never boot get `local`."""
     machine = machine_of(mac, view)
-    reservation = view.reservation_for(mac)
+    reservation = next((each for each in view.reservations_for(mac) if each.never_boot), None)
     if machine.held:
         return Choice("local", machine, "it is held")
-    if reservation is not None and reservation.never_boot:
+    if reservation is not None:
         return Choice("local", machine, f"the reservation of {reservation.address} says never to boot it")
     return Choice(bootenv_of(mac, view)[0], machine)
 

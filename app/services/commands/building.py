@@ -86,7 +86,7 @@ def _merged(now: Mapping[str, Any], changes: Any) -> Any:
     if changes is None or changes == "":
         return {}
     if not isinstance(changes, dict):
-        return cast("Any", changes)
+        return changes
     kept = dict(now)
     for name, value in cast("dict[str, Any]", changes).items():
         option = catalogue.find(str(name))

@@ -270,7 +270,7 @@ def named(models: Iterable[Model | None]) -> str:
         if isinstance(model, (Machine, Subnet)):
             return f"{type(model).__name__.lower()} {model.name}"
         if isinstance(model, Reservation):
-            return f"reservation {model.address} for {model.mac}"
+            return f"reservation {model.address} for {model.whose}"
         if isinstance(model, Lease):
             return f"lease of {model.address} to {model.mac}"
         if isinstance(model, Preference):

@@ -29,6 +29,12 @@ _HINTS = {
     "ranges": "write each like 10.7.0.100-10.7.0.200",
     "mode": "one of " + ", ".join(mode.value for mode in SubnetMode),
     "lease_time": "seconds, from 60 to 31536000",
+    "pickers": "some of hint, next-free, most-expired, point-to-point, none, in order",
+    "identity": "one of mac, client-id",
+    "scope": "one of subnet, global",
+    "prefix": "the length of the network's prefix, for example 24",
+    "client_id": "write its octets, like 01:52:54:00:00:00:07",
+    "reserved_lease_time": "seconds, from 60 to 31536000",
     "options": "write each like ntp-servers=10.7.0.1; names and types: docs/reference/options.md",
     "id": "a UUID; leave it out to have one made",
 }

@@ -23,8 +23,8 @@ def full(model: Model) -> str:
             return f"machine {name}" + (f" ({macs[0]})" if macs else "")
         case Subnet(name=name, cidr=cidr):
             return f"subnet {name} ({cidr})"
-        case Reservation(address=address, mac=mac):
-            return f"the reservation of {address} for {mac}"
+        case Reservation(address=address):
+            return f"the reservation of {address} for {model.whose}"
         case Lease(address=address, mac=mac, state=state):
             return f"the {state.value} lease of {address} ({mac})"
         case Preference(name=name):

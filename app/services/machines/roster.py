@@ -45,6 +45,7 @@ class Roster:
 
     def replay(self) -> None:
         """See the newest stored DISCOVERs again, so that machines nobody has named yet are still listed."""
+        self._activity.knows(self._events.machines())
         for event in self._events.list(kind="dhcp.discover", limit=KEEP).items:
             if is_netboot(event) and self._directory.machine_by_mac(event.mac) is None:
                 self._sightings.saw(event)
@@ -88,8 +89,8 @@ class Roster:
         now = self._clock.now()
         boot, newest = self._activity.boot(machine.id, now)
         heard = Heard(event=newest, heartbeat=self.heartbeat(machine))
-        kept = [self._directory.reservation_for(mac) for mac in machine.macs]
-        never_boot = any(reservation.never_boot for reservation in kept if reservation is not None)
+        kept = [each for mac in machine.macs for each in self._directory.reservations_for(mac)]
+        never_boot = any(reservation.never_boot for reservation in kept)
         held = [lease for mac in machine.macs if (lease := self._directory.lease_of(mac)) is not None]
         newest_lease = max(held, key=lambda lease: lease.since, default=None)
         status = status_of(machine, boot, heard, now, never_boot=never_boot)
@@ -156,8 +157,11 @@ class Roster:
 
     def registered(self, machine: Machine) -> None:
         """It is on record, under these MACs, and has just come up."""
-        self._sightings.forget(machine_id_for(mac) for mac in machine.macs)
-        self._activity.forget(machine.id)
+        ids = {machine_id_for(mac) for mac in machine.macs}
+        self._sightings.forget(ids)
+        if ids != {machine.id}:
+            # Events under its other addresses are its own now.
+            self._activity.forget(machine.id)
         with self._lock:
             self._rebooting.pop(machine.id, None)
         self.beat(machine.id)

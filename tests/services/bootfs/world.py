@@ -68,8 +68,8 @@ class View:
     def subnets(self) -> Sequence[Subnet]:
         return ()
 
-    def reservation_for(self, mac: str) -> Reservation | None:
-        return self.reserved.get(mac)
+    def reservations_for(self, token: str) -> list[Reservation]:
+        return [self.reserved[token]] if token in self.reserved else []
 
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         return None

@@ -16,6 +16,10 @@ READ_ONLY = frozenset({"registered", "inventory", "created", "heartbeat", "reboo
 """What the machine itself or the engine writes; an operator may send it back unchanged."""
 
 
+UNIQUE = ("name", "macs", "address")
+"""What no two machines share."""
+
+
 def check(machine: Machine, before: Machine | None, directory: Directory) -> None:
     """`machine` may be stored in place of `before`. Raises InvalidError or ConflictError."""
     repeated = next((mac for number, mac in enumerate(machine.macs) if mac in machine.macs[:number]), None)
@@ -26,7 +30,7 @@ def check(machine: Machine, before: Machine | None, directory: Directory) -> Non
         bootenvs.check_assignable(machine.bootenv, machine, directory)
     if machine.address is not None and (before is None or machine.address != before.address):
         reservation = directory.reservation_at(machine.address)
-        if reservation is not None and reservation.mac not in machine.macs:
+        if reservation is not None and reservation.mac and reservation.mac not in machine.macs:
             raise ConflictError(
                 f"{machine.address} is reserved for {reservation.mac}", hint="choose another address", field="address"
             )
@@ -39,8 +43,9 @@ def check_unique(
 
     `replaced` holds machines that are stored anew in the same transaction, as they will be.
     """
-    for stored in directory.machines():
-        other = replaced.get(stored.id, stored)
+    near = (directory.machine_named(machine.name), *map(directory.machine_by_mac, machine.macs))
+    stored = {each.id: each for each in (*near, *directory.machines_at(machine.address)) if each is not None}
+    for other in ({**stored, **replaced}).values():
         if other.id == machine.id:
             continue
         if other.name.casefold() == machine.name.casefold():

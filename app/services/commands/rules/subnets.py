@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 from app.errors import ConflictError, InvalidError
-from app.model.subnet import Range, Reservation, Subnet, SubnetMode
+from app.model.subnet import Picker, Range, Reservation, Subnet, SubnetMode
 from app.store.directory import Directory
 
 
@@ -74,11 +74,13 @@ def _possible(subnet: Subnet) -> None:
         )
     if cidr.prefixlen < 8:
         raise InvalidError(f"{cidr} is too large", hint="a /8 is the most", field="cidr")
-    if cidr.prefixlen > 30:
+    if cidr.prefixlen > 30 and (cidr.prefixlen == 32 or Picker.POINT_TO_POINT not in subnet.pickers):
         raise InvalidError(
-            f"{cidr} has no room for a machine beside this server", hint="a /30 is the least", field="cidr"
+            f"{cidr} has no room for a machine beside this server",
+            hint="a /30 is the least, a /31 with the picker point-to-point",
+            field="cidr",
         )
-    if subnet.router in (cidr.network_address, cidr.broadcast_address):
+    if cidr.prefixlen <= 30 and subnet.router in (cidr.network_address, cidr.broadcast_address):
         raise InvalidError(
             f"{subnet.router} is the network or broadcast address of {cidr}",
             hint=f"for example {cidr.network_address + 1}",
@@ -94,15 +96,16 @@ def _reservations_stay(subnet: Subnet, before: Subnet | None, directory: Directo
                 f"{subnet.cidr} leaves out {_listed(left)}", hint="delete those reservations first", field="cidr"
             )
     for each in inside(subnet.cidr, directory):
-        if each.address in (subnet.cidr.network_address, subnet.cidr.broadcast_address, subnet.router):
+        ends = (subnet.cidr.network_address, subnet.cidr.broadcast_address) if subnet.cidr.prefixlen <= 30 else ()
+        if each.address in (*ends, subnet.router):
             raise ConflictError(
-                f"{each.address} is reserved for {each.mac} and would be its network, broadcast or router address",
+                f"{each.address} is reserved for {each.whose} and would be its network, broadcast or router address",
                 hint="delete that reservation first",
                 field="cidr" if each.address != subnet.router else "router",
             )
 
 
 def _listed(users: list[Reservation]) -> str:
-    named = ", ".join(f"{each.address} ({each.mac})" for each in users[:5])
+    named = ", ".join(f"{each.address} ({each.whose})" for each in users[:5])
     more = f" and {len(users) - 5} more" if len(users) > 5 else ""
     return f"the reservation{'s' if len(users) > 1 else ''} {named}{more}"
