@@ -8,8 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import BootcartError, ConflictError, ForbiddenError, UnavailableError
 from app.netboot.wire import tftp
+from app.services.listening import cannot_listen
 
 Address = tuple[Any, ...]
 """A socket address as the kernel gives it: host and port, for IPv6 also flow and scope."""
@@ -53,7 +53,7 @@ def listen(address: str, port: int) -> socket.socket:
         sock.bind((address, port))
     except OSError as error:
         sock.close()
-        raise _cannot_listen(error, address, port) from error
+        raise cannot_listen(error, "UDP", address, port, "--tftp-port") from error
     return sock
 
 
@@ -128,15 +128,3 @@ def blksize_max(wanted: str, arrived: Arrived) -> int:
 def _socket(address: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-
-
-def _cannot_listen(error: OSError, address: str, port: int) -> BootcartError:
-    where = f"UDP port {port} on {address}"
-    if error.errno == errno.EADDRINUSE:
-        hint = f"stop the other TFTP server (ss -lunp 'sport = :{port}' names it), or choose another --tftp-port"
-        return ConflictError(f"{where} is taken by another program", hint=hint, field="tftp_port")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        hint = "run as root or with CAP_NET_BIND_SERVICE, or choose a --tftp-port above 1023"
-        return ForbiddenError(f"{where} may not be used by this user", hint=hint, field="tftp_port")
-    hint = "check that the address is this host's"
-    return UnavailableError(f"{where} cannot be used: {error.strerror}", hint=hint, field="tftp_port")
