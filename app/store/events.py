@@ -90,6 +90,11 @@ class EventLog:
         """
         self._observers.append(observer)
 
+    def machines(self) -> set[uuid.UUID]:
+        """Every machine the ring holds events of. Reads the disk."""
+        with self._database.read() as connection:
+            return event_rows.machines(connection)
+
     def tail(self, limit: int = TAIL) -> tuple[Event, ...]:
         """The newest events, oldest first, from memory."""
         return self._tail.newest(limit)

@@ -222,7 +222,9 @@ class CommandLayer:
         with self._lock:
             taken = {after.id: after for _, after in changes}
             for before, after in changes:
-                machines.check_unique(after, self._directory, replaced=taken)
+                # What it had before it may keep, and all of a rack report at once.
+                if before is None or any(getattr(after, name) != getattr(before, name) for name in machines.UNIQUE):
+                    machines.check_unique(after, self._directory, replaced=taken)
                 if before != self._directory.machine(after.id):
                     raise ConflictError(f"machine {after.name} was changed in the meantime", hint="try again")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.model.event import Event
@@ -18,6 +18,7 @@ Recall = Callable[[uuid.UUID], Sequence[Event]]
 
 EVENTS_MAX = 200
 BUSY_MAX = 1024
+KNOWN_MAX = 200_000
 IDLE_MAX = 20_000
 
 
@@ -43,6 +44,12 @@ class Activity:
         self._lock = threading.Lock()
         self._busy: OrderedDict[uuid.UUID, _Track] = OrderedDict()
         self._idle: OrderedDict[uuid.UUID, tuple[Timeline, float]] = OrderedDict()
+        self._known: set[uuid.UUID] | None = None
+
+    def knows(self, machines: Iterable[uuid.UUID]) -> None:
+        """The ring holds events of these machines alone, so that another's first event is its first."""
+        with self._lock:
+            self._known = set(machines)
 
     def saw(self, event: Event) -> None:
         """A new event; those of no machine, and what we say about one ourselves, are left aside."""
@@ -51,7 +58,8 @@ class Activity:
         with self._lock:
             track = self._busy.get(event.machine)
             if track is None:
-                track = self._busy[event.machine] = _Track()
+                # A rack that boots for the first time is not looked up in the ring machine by machine.
+                track = self._busy[event.machine] = _Track(whole=self._is_new(event.machine))
                 self._idle.pop(event.machine, None)
             self._busy.move_to_end(event.machine)
             track.events.append(event)
@@ -60,6 +68,14 @@ class Activity:
                 key, left = self._busy.popitem(last=False)
                 if left.whole and left.boot is not None:
                     self._rest(key, left.boot, left.events[-1].time)
+
+    def _is_new(self, machine: uuid.UUID) -> bool:
+        if self._known is None or machine in self._known:
+            return False
+        self._known.add(machine)
+        if len(self._known) > KNOWN_MAX:
+            self._known = None  # somebody makes machines up
+        return True
 
     def boot(self, machine: uuid.UUID, now: float) -> tuple[Timeline, float]:
         """The machine's newest boot and when its newest event was (0: never)."""
@@ -98,6 +114,8 @@ class Activity:
         with self._lock:
             self._busy.pop(machine, None)
             self._idle.pop(machine, None)
+            if self._known is not None:
+                self._known.add(machine)
 
     def _complete(self, track: _Track, earlier: Sequence[Event]) -> None:
         """Lay what the ring kept before what came since; what came in while it was read is in both."""

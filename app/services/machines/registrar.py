@@ -23,6 +23,8 @@ from app.store.directory import Directory
 
 PERSIST_SECONDS = 600.0
 """A heartbeat is written to the store this seldom; in between it is in memory."""
+FLUSH_SECONDS = 1.0
+FLUSH_AT_ONCE = 50
 AGENT_EVENTS = ("started", "failed", "rebooting")
 OUTPUT_MAX = 4000
 CONFLICTS_MAX = 256
@@ -70,7 +72,7 @@ class Registrar:
         mac = normal_mac(mac)
         with self._reports.exclusively():
             try:
-                before = registration.identify(mac, told, self._directory.machines(), self._roster.alive)
+                before = registration.identify(mac, told, self._like(mac, told), self._roster.alive)
             except ConflictError as error:
                 self._conflict(mac, address, error)
                 raise
@@ -79,8 +81,8 @@ class Registrar:
             # An address is one machine's: whoever was recorded with it gives it up first.
             changes: list[tuple[Machine | None, Machine]] = [
                 (other, other.model_copy(update={"address": None}))
-                for other in self._directory.machines()
-                if other.id != after.id and other.address == address
+                for other in self._directory.machines_at(address)
+                if other.id != after.id
             ]
             changes.append((before, after))
             told_more = before is None or len(changes) > 1 or _told_more(before, after)
@@ -176,24 +178,35 @@ class Registrar:
         return self._directory.machine(key)
 
     def flush(self) -> None:
-        """Write heartbeats that are only in memory; called when the engine stops."""
+        """Write heartbeats that are only in memory; called when the engine stops, which waits for FLUSH_SECONDS.
+
+        A machine whose heartbeat is not written is heard again seconds after the next start.
+        """
         with self._reports.exclusively():
             changes = [
                 (machine, machine.model_copy(update={"heartbeat": beat}))
                 for machine in self._directory.machines()
                 if (beat := self._roster.heartbeat(machine)) > machine.heartbeat
             ]
-            if changes:
-                self._reports.report("engine", changes, "heartbeats", audit=False)
+            until = self._clock.monotonic() + FLUSH_SECONDS
+            for start in range(0, len(changes), FLUSH_AT_ONCE):
+                if self._clock.monotonic() >= until:
+                    break
+                self._reports.report("engine", changes[start : start + FLUSH_AT_ONCE], "heartbeats", audit=False)
+
+    def _like(self, mac: str, told: Registration) -> Sequence[Machine]:
+        """Every record that may be the machine that registers."""
+        if registration.telling_uuid(told.uuid):
+            return self._directory.machines()
+        held = [self._directory.machine_by_mac(each) for each in (mac, *told.macs)]
+        return list({each.id: each for each in held if each is not None}.values())
 
     def _made(self, mac: str) -> Machine:
         """A record for a machine nobody knows: the one its sighting was, unless that id or name is taken."""
-        machines = self._directory.machines()
         key = machine_id_for(mac)
-        names = {machine.name.casefold() for machine in machines}
         name = machine_name_for(mac)
         number = 2
-        while name.casefold() in names:
+        while self._directory.machine_named(name) is not None:
             name, number = f"{machine_name_for(mac)}-{number}", number + 1
         taken = self._directory.machine(key) is not None
         return Machine(id=uuid.uuid4() if taken else key, name=name, created=self._clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -62,6 +63,7 @@ def read(report: Mapping[str, Any]) -> Registration:
         raise InvalidError(first["msg"], hint="the discovery image is of another version", field=field) from error
 
 
+@lru_cache(maxsize=1 << 16)
 def telling_uuid(raw: str) -> str:
     """The UUID in normal form where it tells one machine from another, else empty."""
     try:
