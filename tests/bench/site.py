@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests import netns
 from tests.engine.process import Engine, running
@@ -47,10 +48,10 @@ def cable(name: str) -> Iterator[Cable]:
 
 
 @contextlib.contextmanager
-def ours(where: Cable, *flags: str) -> Iterator[Engine]:
+def ours(where: Cable, *flags: str, **subnet: Any) -> Iterator[Engine]:
     """The engine as it is shipped, every service on, with a subnet that it serves."""
     with running(where.server, "--interface", "eth0", *flags) as engine:
-        engine.subnet(**SUBNET)
+        engine.subnet(**{**SUBNET, **subnet})
         engine.served("bench")
         yield engine
 
