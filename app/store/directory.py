@@ -37,7 +37,7 @@ class Directory:
         self._subnets: dict[str, Subnet] = {}
         self._subnets_sorted: tuple[Subnet, ...] = ()
         self._reservations: dict[IPv4Address, Reservation] = {}
-        self._reserved_macs: dict[str, Reservation] = {}
+        self._reserved: dict[str, tuple[Reservation, ...]] = {}
         self._machines: dict[uuid.UUID, Machine] = {}
         self._machine_macs: dict[str, Machine] = {}
         self._machine_names: dict[str, Machine] = {}
@@ -74,9 +74,9 @@ class Directory:
         with self._lock:
             return tuple(self._reservations.values())
 
-    def reservation_for(self, mac: str) -> Reservation | None:
-        """The address kept for this MAC."""
-        return self._reserved_macs.get(mac)
+    def reservations_for(self, token: str) -> Sequence[Reservation]:
+        """The addresses kept for a MAC address, or for `id:` and a client identifier in hexadecimal."""
+        return self._reserved.get(token, ())
 
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         """For whom this address is kept."""
@@ -229,7 +229,8 @@ class Directory:
             self._sort()
         else:
             self._reservations[model.address] = model
-            self._reserved_macs[model.mac] = model
+            others = (each for each in self._reserved.get(model.token, ()) if each.address != model.address)
+            self._reserved[model.token] = (*others, model)
 
     def _take(self, before: Stored, after: Stored | None) -> None:
         """Remove the keys of `before` that `after` did not take over."""
@@ -257,8 +258,12 @@ class Directory:
             kept = after if isinstance(after, Reservation) else None
             if kept is None or kept.address != before.address:
                 self._reservations.pop(before.address, None)
-            if kept is None or kept.mac != before.mac:
-                self._reserved_macs.pop(before.mac, None)
+            if kept is None or (kept.token, kept.address) != (before.token, before.address):
+                left = tuple(each for each in self._reserved.get(before.token, ()) if each.address != before.address)
+                if left:
+                    self._reserved[before.token] = left
+                else:
+                    self._reserved.pop(before.token, None)
 
     def _sort(self) -> None:
         self._subnets_sorted = tuple(sorted(self._subnets.values(), key=lambda each: each.cidr))

@@ -89,8 +89,8 @@ class Roster:
         now = self._clock.now()
         boot, newest = self._activity.boot(machine.id, now)
         heard = Heard(event=newest, heartbeat=self.heartbeat(machine))
-        kept = [self._directory.reservation_for(mac) for mac in machine.macs]
-        never_boot = any(reservation.never_boot for reservation in kept if reservation is not None)
+        kept = [each for mac in machine.macs for each in self._directory.reservations_for(mac)]
+        never_boot = any(reservation.never_boot for reservation in kept)
         held = [lease for mac in machine.macs if (lease := self._directory.lease_of(mac)) is not None]
         newest_lease = max(held, key=lambda lease: lease.since, default=None)
         status = status_of(machine, boot, heard, now, never_boot=never_boot)

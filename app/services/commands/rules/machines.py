@@ -30,7 +30,7 @@ def check(machine: Machine, before: Machine | None, directory: Directory) -> Non
         bootenvs.check_assignable(machine.bootenv, machine, directory)
     if machine.address is not None and (before is None or machine.address != before.address):
         reservation = directory.reservation_at(machine.address)
-        if reservation is not None and reservation.mac not in machine.macs:
+        if reservation is not None and reservation.mac and reservation.mac not in machine.macs:
             raise ConflictError(
                 f"{machine.address} is reserved for {reservation.mac}", hint="choose another address", field="address"
             )
