@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,6 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from app.clock import Clock
-from app.errors import BootcartError, ConflictError, ForbiddenError, UnavailableError
 from app.model.event import EventDraft, Level
 from app.netboot.bootpath import (
     REPORT_FOLDER,
@@ -37,6 +35,7 @@ from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliv
 from app.services.boothttp.listener import BACKLOG, listener, silence
 from app.services.boothttp.ranges import Part, choose
 from app.services.boothttp.reports import Installs, ReportApi
+from app.services.listening import cannot_listen
 
 TELL_PER_SECOND = 20
 _TOLD_AT_START = (Role.LOADER, Role.KERNEL, Role.INITRD)
@@ -98,7 +97,7 @@ class BootHttpService:
             sock = listener(self._address, self.port)
             server = await asyncio.get_running_loop().create_server(boot, sock=sock, backlog=BACKLOG)
         except OSError as error:
-            raise _cannot_listen(error, self._address, self.port) from error
+            raise cannot_listen(error, "TCP", self._address, self.port, "--http-port") from error
         self.port = server.sockets[0].getsockname()[1]
         self._server, self._boot = server, boot
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="boothttp")
@@ -307,15 +306,3 @@ def _query(text: str) -> dict[str, str]:
 
 def _plain(status: int, words: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(status=status, text=words + "\n", headers={"Server": "bootcart", **(headers or {})})
-
-
-def _cannot_listen(error: OSError, address: str, port: int) -> BootcartError:
-    where = f"TCP port {port} on {address}"
-    if error.errno == errno.EADDRINUSE:
-        hint = f"stop the other program (ss -ltnp 'sport = :{port}' names it), or choose another --http-port"
-        return ConflictError(f"{where} is taken by another program", hint=hint, field="http_port")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        hint = "run as root or with CAP_NET_BIND_SERVICE, or choose an --http-port above 1023"
-        return ForbiddenError(f"{where} may not be used by this user", hint=hint, field="http_port")
-    hint = "check that the address is this host's"
-    return UnavailableError(f"{where} cannot be used: {error.strerror}", hint=hint, field="http_port")
