@@ -63,7 +63,7 @@ def _measure(machines: Machines, pid: int, parallel: int, seconds: float) -> Cal
 
 
 @contextlib.contextmanager
-def _peer(name: str, folder: Path, program: str, argv: list[str]) -> Iterator[tuple[Machines, int]]:
+def _peer(name: str, folder: Path, program: str, argv: list[str]) -> Iterator[tuple[site.Cable, Machines, int]]:
     state = folder / name
     state.mkdir(exist_ok=True)
     asking: list[Machines] = []
@@ -72,8 +72,8 @@ def _peer(name: str, folder: Path, program: str, argv: list[str]) -> Iterator[tu
         asking[:] = asking or [Machines(program, where, state)]
         return asking[0].ask(1, 0.2)["done"] > 0
 
-    with site.peer(name, argv, state / "log", ready) as (_, pid):
-        yield asking[0], pid
+    with site.peer(name, argv, state / "log", ready) as (where, pid):
+        yield where, asking[0], pid
 
 
 def _kea(folder: Path) -> list[str]:
@@ -102,8 +102,8 @@ def bench(folder: Path, rounds: int, seconds: float, say: Callable[[str], None])
         state = folder / "ours"
         state.mkdir()
         machines = Machines(program, where, state)
-        kea_machines, kea_pid = stack.enter_context(_peer("kea", folder, program, _kea(folder)))
-        dns_machines, dns_pid = stack.enter_context(_peer("dnsmasq", folder, program, _dnsmasq(folder)))
+        kea_where, kea_machines, kea_pid = stack.enter_context(_peer("kea", folder, program, _kea(folder)))
+        _, dns_machines, dns_pid = stack.enter_context(_peer("dnsmasq", folder, program, _dnsmasq(folder)))
         pid = engine.process.pid
         first = machines.ask(PARALLEL, 1.0)
         say(f"  first second: {first['rate']:.0f} DORA/s")
@@ -112,6 +112,8 @@ def bench(folder: Path, rounds: int, seconds: float, say: Callable[[str], None])
         dnsmasq = Side("dnsmasq", _measure(dns_machines, dns_pid, FEW, seconds))
         steady = Side("bootcart at 500/s", lambda _: _steady(machines, seconds))
         alternate([mine, kea, dnsmasq, steady], rounds, say)
+        say(f"  perfdhcp of bootcart: {_cross_check(where)}")
+        say(f"  perfdhcp of kea: {_cross_check(kea_where)}")
         events = engine.ask(engine.client.events.list(kind="events.dropped")).items
         lost = sum(int(event.data["count"]) for event in events)
         say(f"  {_stored(engine.data_dir)} leases on the disk; {lost} events were dropped")
@@ -121,6 +123,14 @@ def bench(folder: Path, rounds: int, seconds: float, say: Callable[[str], None])
         Verdict("DORA/s to dnsmasq", 0 if failed else ratio(mine, dnsmasq), 10, 40, "×", note=failed),
         Verdict("p99 at 500 DORA/s", steady.also("p99 ms"), 50, 15, " ms", below=True),
     ]
+
+
+def _cross_check(where: site.Cable) -> str:
+    """What a load generator of others measures at 500 exchanges a second; of the size alone, it waits and retries other."""
+    argv = [site.found("perfdhcp"), "-4", "-r", "500", "-R", "100000", "-p", "5", site.SERVER]
+    told = netns.run(where.clients, argv, timeout=60, check=False).stdout
+    lines = [line.strip() for line in told.splitlines() if line.startswith("Rate:") or "drops ratio" in line]
+    return "; ".join(lines) or told[-200:]
 
 
 def _steady(machines: Machines, seconds: float) -> Run:
