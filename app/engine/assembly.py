@@ -15,7 +15,7 @@ from app.config import Settings
 from app.engine import logs
 from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
-from app.engine.notify import notify
+from app.engine.notify import keep, notify
 from app.engine.port import Operations
 from app.engine.segments import Segments
 from app.engine.watch import Watch, watchdog_seconds
@@ -132,6 +132,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         port=settings.http_port,
         accepts=_accepts(settings, segments),
         installs=Installs(layer, store.directory, emit, clock),
+        keep=keep,
     )
     for service, thread in ((dhcp, None), (proxy, None), (tftp, boot), (http, boot)):
         if service.name in settings.disable:

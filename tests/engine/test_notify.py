@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app.engine.notify import notify
+from app.engine.notify import keep, notify
 from app.model.engine import ServiceState
 from tests import netns
 from tests.engine.process import ROOT, Engine, folder
@@ -34,6 +36,73 @@ def test_an_abstract_socket_is_named_with_an_at_sign(tmp_path: Path) -> None:
 def test_without_a_manager_nothing_happens(tmp_path: Path) -> None:
     assert not notify("READY=1", environment={})
     assert not notify("READY=1", environment={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+
+
+def test_a_socket_is_given_to_the_manager_in_place_of_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.create_server(("127.0.0.1", 0)) as ours:
+        manager.bind(str(path))
+        keep(ours, "boot-http", environment={"NOTIFY_SOCKET": str(path)})
+        assert manager.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=boot-http"
+        words, fds, _, _ = socket.recv_fds(manager, 100, 4)
+        assert words == b"FDSTORE=1\nFDNAME=boot-http"
+        with socket.socket(fileno=fds[0]) as kept:
+            assert kept.getsockname() == ours.getsockname()
+
+
+class _Handed(Engine):
+    """An engine that is started with the socket a manager held."""
+
+    held = -1
+
+    def begin(self) -> subprocess.Popen[str]:
+        """As systemd does it: the descriptor is number 3, and the variables say whose it is."""
+        if self.held < 0:
+            return super().begin()
+        told = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=boot-http"
+        head = ["bash", "-c", f'{told}; exec "$@" 3<&{self.held}', "bash"]
+        with self._log.open("a") as log:
+            self._process = netns.popen(
+                self.ns, [*head, *self._argv], stdout=log, stderr=log, env=self._environment, cwd=ROOT,
+                pass_fds=(self.held,),
+            )  # fmt: skip
+        return self._process
+
+
+@pytest.mark.root
+def test_machines_that_connect_while_systemd_starts_the_engine_again_are_served_by_the_next() -> None:
+    with (
+        folder() as home,
+        netns.namespace("fdstore", ipv6=False) as ns,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(str(home / "notify"))
+        stored: list[int] = []
+        # Its queue is short: a manager reads all the while.
+        reader = threading.Thread(target=lambda: stored.append(_stored(manager)))
+        reader.start()
+        engine = _Handed(ns, home / "data", "--disable", "probe", extra={"NOTIFY_SOCKET": str(home / "notify")})
+        try:
+            engine.start()
+            reader.join(30)
+            engine.held = stored[0]
+            engine.kill()
+            with netns.call(ns, lambda: socket.create_connection(("127.0.0.1", 8090), timeout=60)) as machine:
+                machine.sendall(b"GET /nothing HTTP/1.0\r\n\r\n")
+                engine.start()
+                assert b" 404 " in machine.recv(64)
+        finally:
+            engine.close()
+            for each in stored:
+                os.close(each)
+
+
+def _stored(manager: socket.socket) -> int:
+    """What the manager is asked to hold."""
+    while True:
+        words, fds, _, _ = socket.recv_fds(manager, 4096, 4)
+        if words.startswith(b"FDSTORE=1\n"):
+            return fds[0]
 
 
 # Loaded by the interpreter itself before the program: on a word it blocks the thread of the DHCP service.

@@ -42,6 +42,10 @@ def test_a_refused_configuration_is_not_tried_again() -> None:
     assert settings()["Type"] == "notify"
 
 
+def test_the_boot_http_socket_is_held() -> None:
+    assert settings()["FileDescriptorStoreMax"] == "1"
+
+
 def test_the_watchdog_waits_longer_than_a_thread_may_be_away() -> None:
     """A service whose thread hangs is started anew by the engine itself, before systemd ends all of it."""
     restart_seconds = LATE_ROUNDS * ROUND_SECONDS + BACK_OFF[0] + 5

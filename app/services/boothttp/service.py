@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ from app.netboot.words import plain
 from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
 from app.services.boothttp.connections import BootServer, Gate
 from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
-from app.services.boothttp.listener import BACKLOG, listener, silence
+from app.services.boothttp.listener import BACKLOG, NAME, listener, silence
 from app.services.boothttp.ranges import Part, choose
 from app.services.boothttp.reports import Installs, ReportApi
 from app.services.listening import cannot_listen
@@ -72,8 +73,12 @@ class BootHttpService:
         port: int = 8090,
         accepts: Callable[[IPv4Address], bool] = lambda local: True,
         installs: Installs | None = None,
+        keep: Callable[[socket.socket, str], None] = lambda sock, name: None,
     ) -> None:
-        """`accepts` is asked whether connections to a local address are wanted. `port` 0 takes a free one (tests)."""
+        """`accepts` is asked whether connections to a local address are wanted. `port` 0 takes a free one (tests).
+
+        `keep` gets the socket that listens and its name, for whoever holds it beyond this process.
+        """
         self.port = port
         self.listening: tuple[str, ...] = ()
         names = ("requests", "sent", "bytes", "aborted", "missing", "refused", "malformed", "dropped", "connections")
@@ -83,6 +88,7 @@ class BootHttpService:
         self._clock = clock
         self._address = address
         self._accepts = accepts
+        self._keep = keep
         self._agent = AgentApi(registrar, tree, token_key, clock)
         self._reports = ReportApi(installs, tree, token_key, clock) if installs is not None else None
         self._told = (0, 0)
@@ -95,6 +101,7 @@ class BootHttpService:
         boot = BootServer(self._handle, Gate(self._accepts, self.counters), BODY_MAX)
         try:
             sock = listener(self._address, self.port)
+            self._keep(sock, NAME)
             server = await asyncio.get_running_loop().create_server(boot, sock=sock, backlog=BACKLOG)
         except OSError as error:
             raise cannot_listen(error, "TCP", self._address, self.port, "--http-port") from error
