@@ -92,6 +92,16 @@ def test_d28_an_order_to_boot_the_disk_is_no_order_for_the_network() -> None:
     assert "D28" not in judged(story, 400, machine(story, bootenv="local", inventory=inventory()))
 
 
+def test_d28_a_system_from_disk_as_recorded() -> None:
+    story = recorded("uefi-disk-first")
+    found = judged(story, 1, machine(story, bootenv="discovery"))
+
+    assert problems(found) == {"D28"}
+    assert found["D28"].seen == "discovery was to boot, but a system from its disk came up"
+    told = [edited(e, bootenv="local") if e.kind == "machine.assigned" else e for e in story]
+    assert "D28" not in judged(told, 1, machine(told, bootenv="local"))
+
+
 def test_d28_needs_an_order_and_a_system_of_its_own() -> None:
     for story in (
         ordered(REBOOTS),
