@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from app.api.callers import Caller
 from app.api.failures import FAILURES, ShieldedRoute
@@ -20,6 +20,7 @@ from app.model.fields import Model
 from app.model.machine import Machine
 from app.model.subnet import Lease, Reservation, Subnet
 
+Drain = Annotated[bool, Query(description="leases that are left behind end when next renewed, instead of a refusal")]
 JsonObject = Annotated[dict[str, Any], Body(description="the fields, as in the model")]
 
 
@@ -33,11 +34,13 @@ class Noun:
     create: bool = False
     update: bool = False
     delete: bool = False
+    drains: bool = False
+    """Others live on it, and may be left to run out."""
 
 
 NOUNS = (
     Noun("machines", Machine, key="id", create=True, update=True, delete=True),
-    Noun("subnets", Subnet, create=True, update=True, delete=True),
+    Noun("subnets", Subnet, create=True, update=True, delete=True, drains=True),
     Noun("reservations", Reservation, key="address", create=True, update=True, delete=True),
     Noun("leases", Lease, key="address", delete=True),
     Noun("bootenvs", BootEnv),
@@ -92,13 +95,23 @@ def noun_router(engine: EnginePort, noun: Noun) -> APIRouter:
             response.headers["Location"] = f"/api/v1/{noun.name}/{quote(str(getattr(made, noun.key)), safe='')}"
             return made
 
-    if noun.update:
+    if noun.drains:
+
+        @router.patch("/{key}", response_model=model, summary=f"Change fields of a {one}")
+        def drained(key: str, body: JsonObject, drain: Drain = False, caller: Caller = writing) -> Any:
+            return commands.update(caller.actor, noun.name, key, nonempty(body), drain=drain)
+
+        @router.delete("/{key}", status_code=204, summary=f"Delete a {one}")
+        def ended(key: str, drain: Drain = False, caller: Caller = writing) -> None:
+            commands.delete(caller.actor, noun.name, key, drain=drain)
+
+    if noun.update and not noun.drains:
 
         @router.patch("/{key}", response_model=model, summary=f"Change fields of a {one}")
         def updated(key: str, body: JsonObject, caller: Caller = writing) -> Any:
             return commands.update(caller.actor, noun.name, key, nonempty(body))
 
-    if noun.delete:
+    if noun.delete and not noun.drains:
 
         @router.delete("/{key}", status_code=204, summary=f"Delete a {one}")
         def deleted(key: str, caller: Caller = writing) -> None:

@@ -136,8 +136,10 @@ def reading(noun: str, one: str) -> tuple[Verb, ...]:
     )
 
 
-def editing(noun: str, one: str, named: str, fields: tuple[Option, ...], example: str) -> tuple[Verb, ...]:
-    """The verbs of everything that can be changed."""
+def editing(
+    noun: str, one: str, named: str, fields: tuple[Option, ...], example: str, extra: tuple[Option, ...] = ()
+) -> tuple[Verb, ...]:
+    """The verbs of everything that can be changed; `extra` options are for `update` and `delete`."""
     source = Argument("input", "`-`, a file or a URL with JSON or YAML", optional=True)
     return (
         Verb(
@@ -148,7 +150,7 @@ def editing(noun: str, one: str, named: str, fields: tuple[Option, ...], example
             tuple(field for field in fields if field.field != named),
             (example, f"bootcart {noun} create - < {noun}.yaml"),
         ),
-        Verb("update", f"change fields of a {one}", "updated", (key_argument(noun), source), fields),
+        Verb("update", f"change fields of a {one}", "updated", (key_argument(noun), source), fields + extra),
         Verb(
             "set",
             f"set one field of a {one}",
@@ -159,5 +161,5 @@ def editing(noun: str, one: str, named: str, fields: tuple[Option, ...], example
                 Argument("value", "JSON, or a plain word"),
             ),
         ),
-        Verb("delete", f"delete {noun}", "deleted", (key_argument(noun, many=True),)),
+        Verb("delete", f"delete {noun}", "deleted", (key_argument(noun, many=True),), extra),
     )

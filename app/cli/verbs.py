@@ -125,7 +125,8 @@ async def updated(call: Call) -> int:
         body = {**objects[0], **body}
     if not body:
         raise InvalidError("no field to change", hint=f"see: bootcart {call.noun.name} update --help")
-    call.output.done(call.noun, dumped(await call.door.update(call.given.key, body)), "updated")
+    drain = {"drain": True} if getattr(call.given, "drain", None) else {}
+    call.output.done(call.noun, dumped(await call.door.update(call.given.key, body, **drain)), "updated")
     return 0
 
 
@@ -139,8 +140,9 @@ async def set_field(call: Call) -> int:
 
 
 async def deleted(call: Call) -> int:
+    drain = {"drain": True} if getattr(call.given, "drain", None) else {}
     for key in call.given.key:
-        await call.door.delete(key)
+        await call.door.delete(key, **drain)
         call.output.said(f"{call.noun.one} {shown(key)} deleted", {"deleted": key})
     return 0
 

@@ -88,6 +88,16 @@ class _Machines(_Editable["Machine"]):
         return (await self._wire.ask("GET", path_of(self._noun, key, "script"))).decode()
 
 
+class _Subnets(_Editable["Subnet"]):
+    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Subnet:
+        params = [("drain", "true")] if drain else []
+        answer = await self._wire.ask("PATCH", path_of(self._noun, key), params=params, body=changes)
+        return model_of(self._kind, answer)
+
+    async def delete(self, key: str, *, drain: bool = False) -> None:
+        await self._wire.ask("DELETE", path_of(self._noun, key), params=[("drain", "true")] if drain else [])
+
+
 class _Leases(_Readable[ModelT]):
     async def delete(self, key: str) -> None:
         await self._wire.ask("DELETE", path_of(self._noun, key))
@@ -192,10 +202,10 @@ class HttpClient:
         return _Machines(self._wire, "machines", Machine)
 
     @property
-    def subnets(self) -> _Editable[Subnet]:
+    def subnets(self) -> _Subnets:
         from app.model.subnet import Subnet
 
-        return _Editable(self._wire, "subnets", Subnet)
+        return _Subnets(self._wire, "subnets", Subnet)
 
     @property
     def reservations(self) -> _Editable[Reservation]:

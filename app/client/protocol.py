@@ -45,6 +45,16 @@ class Editable(Readable[T], Protocol[T]):
     async def delete(self, key: str) -> None: ...
 
 
+class Subnets(Editable[Subnet], Protocol):
+    """Subnets; the key is the name."""
+
+    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Subnet:
+        """Change the named fields. Raises ConflictError naming live leases left behind; with `drain` they run out."""
+        ...
+
+    async def delete(self, key: str, *, drain: bool = False) -> None: ...
+
+
 class Machines(Editable[Machine], Protocol):
     """Machines, registered or only seen on the wire."""
 
@@ -151,7 +161,7 @@ class Client(Protocol):
     def machines(self) -> Machines: ...
 
     @property
-    def subnets(self) -> Editable[Subnet]: ...
+    def subnets(self) -> Subnets: ...
 
     @property
     def reservations(self) -> Editable[Reservation]: ...

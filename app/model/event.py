@@ -71,6 +71,7 @@ EVENT_KINDS: dict[str, str] = {
     "clock.set": "seconds, leases",
     "proxy.offer": "xid, stage, subnet, bootfile, next_server, why, reason, bootenv",
     "proxy.ack": "xid, stage, address, bootfile, next_server, why, reason, bootenv, path",
+    "subnet.draining": "subnet, count, addresses, until",
     "subnet.held": "subnet, server, why",
     "tftp.started": "file, size, blksize, role",
     "tftp.sent": "file, bytes, seconds, blksize, windowsize, role",

@@ -216,13 +216,14 @@ async def delete(
     consequence: Sequence[str],
     *,
     irreversible: bool = False,
+    **how: bool,
 ) -> None:
-    """Delete objects by key: items are (key, remark, hidden)."""
+    """Delete objects by key: items are (key, remark, hidden); `how` goes to the engine."""
     if not items:
         return
     collection = getattr(app.session.client, noun)
     if await confirm(app, "Delete?", "Delete", items, consequence, irreversible=irreversible):
-        await each(app, items, lambda one: one[0], lambda one: collection.delete(one[0]), "deleted")
+        await each(app, items, lambda one: one[0], lambda one: collection.delete(one[0], **how), "deleted")
 
 
 async def undo(app: BootcartApp, key: str = "") -> None:

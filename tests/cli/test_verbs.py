@@ -56,6 +56,16 @@ def test_a_subnet_from_flags(bootcart: Running) -> None:
     assert bootcart("subnets", "show", "annex", "--json").json["enabled"] is False
 
 
+def test_leases_left_behind_are_drained_only_where_that_is_said(bootcart: Running) -> None:
+    bootcart(*RACK)
+    bootcart("subnets", "update", "r9", "--range", "10.9.0.100-10.9.0.150")
+    bootcart("subnets", "update", "r9", "--range", "10.9.0.100-10.9.0.120", "--drain")
+    bootcart("subnets", "delete", "r9", "--drain")
+
+    told = [call for call in bootcart.world.calls if call[0] == "subnets" and call[1] in ("update", "delete")]
+    assert [call[-1] == "drain" for call in told] == [False, True, True]
+
+
 def test_dhcp_options_from_flags(bootcart: Running) -> None:
     routes = "classless-static-route=10.0.0.0/8 via 10.9.0.2, default via 10.9.0.1"
     made = bootcart(*RACK, "--option", "ntp-servers=10.9.0.1,10.9.0.2", "--option", routes, "--json")

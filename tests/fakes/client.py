@@ -155,16 +155,16 @@ class FakeEditable(FakeReadable[T]):
         self.put("create", self.key(item), item)
         return item
 
-    async def update(self, key: str, changes: Mapping[str, Any]) -> T:
-        await self.engine.enter(self.noun, "update", key, dict(changes))
+    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> T:
+        await self.engine.enter(self.noun, "update", key, dict(changes), *(["drain"] if drain else []))
         old = self.resolve(key)
         item = checked(self.kind, {**old.model_dump(mode="json"), **changes})
         self.unique(item, self.key(old))
         self.put("update", self.key(old), item)
         return item
 
-    async def delete(self, key: str) -> None:
-        await self.engine.enter(self.noun, "delete", key)
+    async def delete(self, key: str, *, drain: bool = False) -> None:
+        await self.engine.enter(self.noun, "delete", key, *(["drain"] if drain else []))
         self.put("delete", self.key(self.resolve(key)), None)
 
 

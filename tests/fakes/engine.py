@@ -65,13 +65,13 @@ class FakeCommandsPort:
     def create(self, actor: str, noun: str, body: Mapping[str, Any]) -> Model:
         return self._do(actor, self._noun(noun).create(body))
 
-    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any]) -> Model:
+    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Model:
         if noun == "prefs":
             return self._do(actor, self._noun(noun).set(key, changes["value"]))
-        return self._do(actor, self._noun(noun).update(key, changes))
+        return self._do(actor, self._noun(noun).update(key, changes, drain=drain))
 
-    def delete(self, actor: str, noun: str, key: str) -> object:
-        return self._do(actor, self._noun(noun).delete(key))
+    def delete(self, actor: str, noun: str, key: str, *, drain: bool = False) -> object:
+        return self._do(actor, self._noun(noun).delete(key, **({"drain": True} if drain else {})))
 
     def assign(self, actor: str, key: str, bootenv: str) -> Machine:
         return self._do(actor, self.world.machines.assign(key, bootenv))

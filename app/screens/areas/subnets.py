@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.errors import InvalidError
 from app.model.engine import Interface
 from app.model.options import write_options
-from app.model.subnet import PICKERS, Identity, Subnet, SubnetMode
+from app.model.subnet import PICKERS, Identity, Lease, LeaseState, Subnet, SubnetMode
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.dialogs.form import Field, Form, Values, listed
@@ -86,11 +87,20 @@ class SubnetsArea(ListArea):
         """`d`, `x`."""
         items = [(one.name, f"{one.cidr}, {one.mode.value}", one.name in self.hidden()) for one in self.targets()]
         text = ["Machines there get no address and no boot file any more. Leases stay on record."]
-        await operations.delete(self.app, "subnets", items, text)
+        from app.screens.session import everything
+
+        names = [one.name for one in self.targets()]
+        live = [one for one in await everything(self.app.session.client.leases) if one.subnet in names and holds(one)]
+        if live:
+            named = ", ".join(one.hostname or str(one.address) for one in live[:LISTED])
+            more = f" and {len(live) - LISTED} more" if len(live) > LISTED else ""
+            text.append(f"{plural(len(live), 'machine')} there now, until the lease ends: {named}{more}")
+        await operations.delete(self.app, "subnets", items, text, **({"drain": True} if live else {}))
         self.table.marks.clear()
 
 
 OPTIONS_HELP = "like ntp-servers=10.7.0.1; interface-mtu=9000"
+LISTED = 5
 PICKERS_HELP = "in order; also point-to-point, none"
 IDENTITIES = tuple(identity.value for identity in Identity)
 MODES = tuple(mode.value for mode in SubnetMode)
@@ -137,6 +147,11 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
         Field("options", "DHCP options", OPTIONS_HELP, had(lambda s: write_options(s.options))),
         Field("description", "Description", "in your words", had(lambda s: s.description)),
     ]
+
+
+def holds(lease: Lease) -> bool:
+    """The lease is live."""
+    return lease.state is LeaseState.BOUND and lease.expires > time.time()
 
 
 def _pickers(subnet: Subnet) -> str:
@@ -202,10 +217,13 @@ async def change(app: BootcartApp, subnet: Subnet) -> None:
     async def save(values: Values) -> Subnet:
         body = body_of(values)
         changes = {name: value for name, value in body.items() if before.get(name) != value}
-        return await app.session.client.subnets.update(subnet.name, changes) if changes else subnet
+        drain = {"drain": True} if values["drain"] == "drain" else {}
+        return await app.session.client.subnets.update(subnet.name, changes, **drain) if changes else subnet
 
     lines = [f"Not answered at the moment: {subnet.hold}"] if subnet.hold else []
-    form = Form(f"Subnet {subnet.name}", fields_of(subnet, app.session.interfaces), save, lines=lines)
+    fields = fields_of(subnet, app.session.interfaces)
+    fields.append(Field("drain", "Leases outside", "drain: they end when next renewed", "keep", ("keep", "drain")))
+    form = Form(f"Subnet {subnet.name}", fields, save, lines=lines)
     saved = await app.push_screen_wait(form)
     if saved is not None:
         app.say(f"{plural(1, 'subnet')} saved: {saved.name}  (z undoes it)")

@@ -106,10 +106,11 @@ class CommandLayer:
             self._commit(actor, "create", noun, None, made, f"created {words.full(made)}")
             return self._seen(made)
 
-    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any]) -> Model:
+    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Model:
         """Change the named fields; null gives a field its default (RFC 7396, at the top level).
 
-        Changing a machine that was only seen on the wire makes it a record.
+        Changing a machine that was only seen on the wire makes it a record. `drain`: leases a subnet leaves behind end
+        when they are next renewed, where the change is refused otherwise.
         """
         with self._lock:
             if noun == "prefs":
@@ -119,22 +120,31 @@ class CommandLayer:
             if isinstance(current, Machine) and before is None:
                 current = self._recorded(current)
             after = building.changed(noun, current, changes)
-            self._check(after, before)
+            self._check(after, before, drain=drain)
+            left = self._left(before, after)
             if before is None:
                 self._commit(actor, "create", noun, None, after, f"made a record of {words.full(after)}")
             elif after != before:
                 self._commit(actor, "update", noun, before, after, words.difference(before, after))
+            self._tell_draining(actor, before, left)
             return self._seen(after)
 
-    def delete(self, actor: str, noun: str, key: str) -> Model:
-        """Delete an object; returns what it was. Raises ConflictError naming its users when it is in use."""
+    def delete(self, actor: str, noun: str, key: str, *, drain: bool = False) -> Model:
+        """Delete an object; returns what it was. Raises ConflictError naming its users when it is in use.
+
+        `drain`: a subnet's live leases do not count as users; they run out.
+        """
         with self._lock:
             if noun in ("bootenvs", "prefs"):
                 hint = "set it to its default instead" if noun == "prefs" else "they come with the content"
                 raise InvalidError(f"{noun} cannot be deleted", hint=hint)
             current = self._find(noun, key)
+            left: Sequence[Lease] = ()
             if isinstance(current, Subnet):
                 subnets.check_delete(current, self._directory)
+                left = self._left(current, None)
+                if left and not drain:
+                    subnets.check_leases(current, None, self._directory, self._clock.now())
             before = self._stored(current)
             if before is None:
                 self._commit(actor, "forget", noun, None, None, f"forgot {words.full(current)}", subject=current)
@@ -143,6 +153,7 @@ class CommandLayer:
                 self._commit(actor, "delete", noun, before, None, f"{verb} {words.full(before)}")
             if isinstance(current, Machine):
                 self.roster.forget(current.id)
+            self._tell_draining(actor, current, left)
             return before or current
 
     def assign(self, actor: str, key: str, bootenv: str) -> Machine:
@@ -202,6 +213,7 @@ class CommandLayer:
                 about = undoing.origin(command, connection)
             if isinstance(now, Subnet) and target is None:
                 subnets.check_delete(now, self._directory)
+                subnets.check_leases(now, None, self._directory, self._clock.now())
             if target is not None:
                 self._check(target, now)
             verb = "redo" if command.verb == "undo" else "undo"
@@ -268,9 +280,28 @@ class CommandLayer:
     def _as_machine(self, machine: Machine) -> Machine:
         return self.roster.seen(self._directory.machine(machine.id) or machine)
 
-    def _check(self, after: Model, before: Model | None) -> None:
+    def _left(self, before: Model | None, after: Model | None) -> Sequence[Lease]:
+        """The live leases that a change of a subnet leaves behind."""
+        if not isinstance(before, Subnet):
+            return ()
+        kept = after if isinstance(after, Subnet) else None
+        return subnets.outside(before, kept, self._directory, self._clock.now())
+
+    def _tell_draining(self, actor: str, subnet: Model | None, left: Sequence[Lease]) -> None:
+        if not left or not isinstance(subnet, Subnet):
+            return
+        named = [str(lease.address) for lease in left]
+        ends = max(lease.expires for lease in left)
+        text = f"subnet {subnet.name}: {len(left)} leases end when next renewed: {', '.join(named)}"
+        facts = {"subnet": subnet.name, "addresses": named[:LISTED], "count": len(named), "until": ends}
+        self._tell("subnet.draining", text, actor, None, **facts)
+
+    def _check(self, after: Model, before: Model | None, *, drain: bool = False) -> None:
         if isinstance(after, Subnet):
-            subnets.check(after, before if isinstance(before, Subnet) else None, self._directory)
+            earlier = before if isinstance(before, Subnet) else None
+            subnets.check(after, earlier, self._directory)
+            if earlier is not None and not drain:
+                subnets.check_leases(earlier, after, self._directory, self._clock.now())
         elif isinstance(after, Reservation):
             earlier = before if isinstance(before, Reservation) else None
             reservations.check(after, earlier, self._directory, self._clock.now())

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 from app.errors import ConflictError, InvalidError
-from app.model.subnet import Picker, Range, Reservation, Subnet, SubnetMode
+from app.model.subnet import Lease, LeaseState, Picker, Range, Reservation, Subnet, SubnetMode
 from app.store.directory import Directory
+
+LISTED = 5
 
 
 def check(subnet: Subnet, before: Subnet | None, directory: Directory) -> None:
@@ -38,6 +40,45 @@ def check(subnet: Subnet, before: Subnet | None, directory: Directory) -> None:
                     field=f"ranges.{number}",
                 )
     _reservations_stay(subnet, before, directory)
+
+
+def outside(before: Subnet, after: Subnet | None, directory: Directory, now: float) -> list[Lease]:
+    """The live leases from the ranges of `before` that `after` (None: no subnet) would not extend, by address."""
+    leases = (
+        lease
+        for lease in directory.leases()
+        if lease.state is LeaseState.BOUND
+        and lease.expires > now
+        and any(lease.address in span for span in before.ranges)
+        and directory.reservation_at(lease.address) is None
+        and (
+            after is None
+            or (after.reservations_only and not before.reservations_only)
+            or not any(lease.address in span for span in after.ranges)
+        )
+    )
+    return sorted(leases, key=lambda lease: lease.address)
+
+
+def check_leases(before: Subnet, after: Subnet | None, directory: Directory, now: float) -> None:
+    """No live lease is left behind. Raises ConflictError naming those that would be."""
+    left = outside(before, after, directory, now)
+    if not left:
+        return
+    named = ", ".join(f"{lease.address} ({lease.hostname or lease.mac or lease.client_id})" for lease in left[:LISTED])
+    more = f" and {len(left) - LISTED} more" if len(left) > LISTED else ""
+    many = len(left) > 1
+    raise ConflictError(
+        f"{len(left)} live lease{'s' if many else ''} would be left behind: {named}{more}",
+        hint=f"with --drain {'they end' if many else 'it ends'} when next renewed, "
+        f"within {_span(max(lease.expires for lease in left) - now)}",
+        field="" if after is None else "reservations_only" if after.ranges == before.ranges else "ranges",
+    )
+
+
+def _span(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def check_delete(subnet: Subnet, directory: Directory) -> None:
