@@ -130,6 +130,11 @@ class Conflicts:
         """The operator cleared an address: it is asked for before it is offered again."""
         self._quiet.pop(address, None)
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by `seconds`."""
+        self._quiet = {address: when + seconds for address, when in self._quiet.items()}
+        self._cards = {mac: (began + seconds, count) for mac, (began, count) in self._cards.items()}
+
 
 def _same(ours: str, theirs: str, view: NetworkView) -> bool:
     """Two hardware addresses of one machine."""

@@ -88,6 +88,21 @@ def test_nobody_is_asked_twice_within_the_hour() -> None:
     assert doubtful(bench, conflicts, offered(bench).found)
 
 
+@pytest.mark.parametrize("seconds", [86_400.0, -86_400.0])
+def test_a_clock_that_is_set_makes_no_hour_longer_or_shorter(seconds: float) -> None:
+    bench, conflicts = Bench(), Conflicts()
+    held = offered(bench)
+    conflicts.hold(held)
+    conflicts.unclaimed(ADDRESS, bench.now)
+    conflicts.shift(seconds)
+    bench.now += seconds
+
+    bench.now += QUIET_SECONDS - 1
+    assert not doubtful(bench, conflicts, held.found)
+    bench.now += 1
+    assert doubtful(bench, conflicts, held.found)
+
+
 def test_an_address_that_is_cleared_is_asked_for_again() -> None:
     bench, conflicts = Bench(), Conflicts()
     conflicts.hold(offered(bench))

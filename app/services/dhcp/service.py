@@ -360,6 +360,7 @@ class DhcpService(Responder):
 
     def _clock_was_set(self, seconds: float) -> None:
         moved = self._table.shift(seconds, self.now())
+        self._conflicts.shift(seconds)
         self._anchor += seconds
         self._shifted += seconds
         if moved:
