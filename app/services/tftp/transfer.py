@@ -341,6 +341,9 @@ class Transfer:
             return
         self._tries += 1
         self._resent += 1
+        if not self._acked:
+            # A filter, or a card that cannot cut, drops what comes together where single blocks would pass.
+            self._burst = 1
         self.repeat()
         if not self._over:
             self._arm()
