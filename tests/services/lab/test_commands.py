@@ -31,6 +31,15 @@ def test_a_machine_is_started_with_these_words(name: str, index: int) -> None:
     assert "\n".join(_qemu(index)) + "\n" == (GOLDEN / f"{name}.txt").read_text()
 
 
+def test_the_discovery_system_knows_a_machine_of_a_lab_by_its_manufacturer() -> None:
+    """On a busy host its emulated timer may be late, which the kernel would take for a broken one."""
+    (name,) = {word.split(",")[1] for word in _qemu(0) if word.startswith("type=1,")}
+    script = (engine.PROGRAM / "bootenvs" / "discovery" / "boot.ipxe.j2").read_text()
+
+    assert f"_amd64_{name.removeprefix('manufacturer=')} && set lab no_timer_check" in script
+    assert "${lab} {{ arguments }}" in script
+
+
 def test_a_machine_without_disks_has_none() -> None:
     assert "disk" not in " ".join(_qemu(DISKLESS))
 
