@@ -34,6 +34,7 @@ from app.services.boothttp.service import BootHttpService
 from app.services.commands.layer import Change, CommandLayer
 from app.services.content.service import ContentService, shipped
 from app.services.dhcp import DhcpService, ProxyDhcpService
+from app.services.machines.addresses import AddressWatch
 from app.services.machines.diagnosis import Diagnoses
 from app.services.machines.installs import Installs
 from app.services.machines.registrar import Registrar
@@ -101,6 +102,12 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     registry.add(content)
     interfaces = segments.interfaces.current
     policy = Policy(settings.dhcp, settings.http_port, settings.address)
+    addresses = AddressWatch(store.directory, emit, clock, roster.alive)
+
+    def learned(mac: str, address: IPv4Address) -> None:
+        store.directory.learn(mac, address)
+        addresses.took(address, mac)
+
     dhcp = DhcpService(
         view=segments.gate,
         journal=store.leases,
@@ -111,7 +118,8 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         policy=policy,
         port=settings.dhcp_port,
         allowed=settings.interface,
-        on_learned=store.directory.learn,
+        on_leases=addresses.leased,
+        on_learned=learned,
     )
     proxy = ProxyDhcpService(
         view=segments.gate,

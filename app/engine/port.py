@@ -69,11 +69,11 @@ class HeldSubnets:
     def create(self, actor: str, noun: str, body: Mapping[str, Any]) -> Model:
         return self._shown(self._layer.create(actor, noun, body))
 
-    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any]) -> Model:
-        return self._shown(self._layer.update(actor, noun, key, changes))
+    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Model:
+        return self._shown(self._layer.update(actor, noun, key, changes, drain=drain))
 
-    def delete(self, actor: str, noun: str, key: str) -> object:
-        return self._layer.delete(actor, noun, key)
+    def delete(self, actor: str, noun: str, key: str, *, drain: bool = False) -> object:
+        return self._layer.delete(actor, noun, key, drain=drain)
 
     def assign(self, actor: str, key: str, bootenv: str) -> Machine:
         return self._layer.assign(actor, key, bootenv)

@@ -100,6 +100,7 @@ EVENT_KINDS: dict[str, str] = {
     "install.finished": "bootenv, words",
     "install.failed": "bootenv, words",
     "machine.seen": "",
+    "machine.address": "address, name, other, alive",
     "machine.assigned": "bootenv",
     "audit.create": "noun, key",
     "audit.update": "noun, key, changes",

@@ -13,6 +13,7 @@ from app.model.machine import Machine, machine_id_for
 from app.model.timeline import Timeline
 from app.netboot.decide import bootenv_of
 from app.services.machines.activity import EVENTS_MAX, Activity, TimelineOf, of_machine
+from app.services.machines.addresses import current_address
 from app.services.machines.sightings import KEEP, Sightings, is_netboot
 from app.services.machines.status import FRESH_SECONDS, Heard, status_of
 from app.store.directory import Directory
@@ -92,14 +93,13 @@ class Roster:
         kept = [each for mac in machine.macs for each in self._directory.reservations_for(mac)]
         never_boot = any(reservation.never_boot for reservation in kept)
         held = [lease for mac in machine.macs if (lease := self._directory.lease_of(mac)) is not None]
-        newest_lease = max(held, key=lambda lease: lease.since, default=None)
         status = status_of(machine, boot, heard, now, never_boot=never_boot)
         return machine.model_copy(
             update={
                 "status": status.model_copy(
                     update={"diagnosis": self.problem_of(machine.id), "boots": self._boots(machine)}
                 ),
-                "address": newest_lease.address if newest_lease is not None else machine.address,
+                "address": current_address(machine, held, self._directory),
                 "heartbeat": heard.heartbeat,
                 "reboot_wanted": machine.reboot_wanted or self._reboots(machine.id),
             }
