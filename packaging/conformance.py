@@ -18,6 +18,8 @@ from tests.conformance.item import Item  # noqa: E402 - found through the path s
 from tests.conformance.items import CHAPTERS  # noqa: E402
 
 TESTS = ROOT / "tests" / "conformance"
+# What needs no wire is shown by the protocol's own code.
+UNITS = tuple(ROOT / "tests" / "netboot" / name for name in ("test_checklist_units.py", "test_pxe_rules.py"))
 PAGE = ROOT / "docs" / "conformance.md"
 HEAD = """\
 # Conformance
@@ -26,20 +28,22 @@ HEAD = """\
 
 Each row is a requirement of a standard, or of the field, on servers that boot machines, and the test in
 `tests/conformance` that proves it. The tests speak to the real services over real sockets, in network namespaces,
-with a client that is not Bootcart's own code. Where a requirement and a real machine disagree, the machine wins, and
-a decision record in `docs/adr` says so.
+with a client that is not Bootcart's own code; those of the last two chapters need no wire and are in `tests/netboot`.
+DHCPv6 is not served, and its requirements are not listed. Where a requirement and a real machine disagree, the machine
+wins, and a decision record in `docs/adr` says so.
 """
 
 
 def proofs() -> dict[str, list[str]]:
     """The tests by the id in their names (`test_a01_…`), written `file::function`."""
     found: dict[str, list[str]] = {}
-    for path in sorted(TESTS.glob("test_*.py")):
+    for path in (*sorted(TESTS.glob("test_*.py")), *UNITS):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
-                match := re.match(r"test_([a-z]\d\d)_", node.name)
+                match := re.match(r"test_((?:[a-z]\d\d_)+)", node.name)
             ):
-                found.setdefault(match[1].upper(), []).append(f"{path.name}::{node.name}")
+                for key in match[1].strip("_").upper().split("_"):
+                    found.setdefault(key, []).append(f"{path.name}::{node.name}")
     return found
 
 

@@ -54,7 +54,7 @@ def area(found: DhcpPacket) -> bytes:
 
 
 @pytest.mark.parametrize("options", ROMS, ids=["bios", "x64", "ebc", "arm64"])
-def test_rule_01_one_host_names_a_file_and_no_boot_server(options: dict[int, bytes]) -> None:
+def test_f01_one_host_names_a_file_and_no_boot_server(options: dict[int, bytes]) -> None:
     found = Bench().offer(options=options)
 
     assert found.options[opt.BOOT_FILE]
@@ -63,7 +63,7 @@ def test_rule_01_one_host_names_a_file_and_no_boot_server(options: dict[int, byt
     assert opt.VENDOR_OPTIONS not in found.options
 
 
-def test_rule_01_who_is_told_pxeclient_is_told_where_to_go() -> None:
+def test_f01_who_is_told_pxeclient_is_told_where_to_go() -> None:
     """Option 60 without 43 sends a client to port 4011 (authoritative: menus for disks and Raspberry Pis only)."""
     home = Bench(World(machines=[machine(bootenv="local")])).offer(options=pxe(7))
     raspberry = Bench().offer(PI, PI_SAYS)
@@ -72,7 +72,7 @@ def test_rule_01_who_is_told_pxeclient_is_told_where_to_go() -> None:
         assert DISCOVERY_CONTROL in opt.suboptions(found.options[opt.VENDOR_OPTIONS], padded=True)
 
 
-def test_rule_02_a_proxy_offers_no_address_and_says_who_it_is() -> None:
+def test_f02_a_proxy_offers_no_address_and_says_who_it_is() -> None:
     found = proxied().offer(options=pxe(7))
 
     assert (found.yiaddr, found.siaddr, found.address(opt.SERVER_ID)) == (ZERO, SERVER, SERVER)
@@ -89,12 +89,12 @@ def test_rule_02_a_proxy_offers_no_address_and_says_who_it_is() -> None:
     ],
     ids=["no class", "windows", "the other server's request"],
 )
-def test_rule_02_a_proxy_leaves_the_others_alone(packet: DhcpPacket) -> None:
+def test_f02_a_proxy_leaves_the_others_alone(packet: DhcpPacket) -> None:
     assert proxied().ask(packet).reply is None
 
 
 @pytest.mark.parametrize("mode", [SubnetMode.AUTHORITATIVE, SubnetMode.PROXY])
-def test_rule_03_port_4011_is_answered_whoever_gives_the_addresses(mode: SubnetMode) -> None:
+def test_f03_port_4011_is_answered_whoever_gives_the_addresses(mode: SubnetMode) -> None:
     bench = Bench(World(nets=[subnet(mode=mode)]))
     found = on_4011(bench, request(MessageType.REQUEST, options=pxe(7), ciaddr=CLIENT)).reply
     assert found is not None
@@ -102,7 +102,7 @@ def test_rule_03_port_4011_is_answered_whoever_gives_the_addresses(mode: SubnetM
 
 
 @pytest.mark.parametrize("menu", [USE_THIS_FILE, LOCAL_BOOT, RASPBERRY_PI_OPTIONS], ids=["file", "local", "pi"])
-def test_rule_04_option_43_is_well_formed_and_closed(menu: bytes) -> None:
+def test_f04_option_43_is_well_formed_and_closed(menu: bytes) -> None:
     assert menu.endswith(b"\xff")
     found = opt.suboptions(menu, padded=True)
     assert len(found[DISCOVERY_CONTROL]) == 1
@@ -112,7 +112,7 @@ def test_rule_04_option_43_is_well_formed_and_closed(menu: bytes) -> None:
 
 
 @pytest.mark.parametrize("port", [68, 4011])
-def test_rule_05_a_boot_server_answers_where_it_was_asked_from(port: int) -> None:
+def test_f05_a_boot_server_answers_where_it_was_asked_from(port: int) -> None:
     item = opt.pack_suboptions({BOOT_ITEM: b"\0\0\0\0"}, end=True)
     found = on_4011(
         proxied(), request(MessageType.REQUEST, options={**pxe(0), opt.VENDOR_OPTIONS: item}, ciaddr=CLIENT), port
@@ -125,7 +125,7 @@ def test_rule_05_a_boot_server_answers_where_it_was_asked_from(port: int) -> Non
 
 @pytest.mark.parametrize("bench", [Bench(), proxied()], ids=["server", "proxy"])
 @pytest.mark.parametrize("arch", [16, 19])
-def test_rule_06_http_firmware_is_told_so_and_given_a_url(bench: Bench, arch: int) -> None:
+def test_f06_http_firmware_is_told_so_and_given_a_url(bench: Bench, arch: int) -> None:
     wanted = {opt.MAX_SIZE: (1472).to_bytes(2, "big")}
     found = bench.ask(request(options={**pxe(arch, kind="HTTPClient:Arch"), **wanted}))
     assert found.reply is not None
@@ -152,14 +152,14 @@ def test_rule_06_http_firmware_is_told_so_and_given_a_url(bench: Bench, arch: in
     ids=["bios", "uefi", "rfc 3004", "no features", "no class", "gpxe", "http", "http as pxe", "class only"],
 )
 @pytest.mark.parametrize("mode", [SubnetMode.AUTHORITATIVE, SubnetMode.PROXY])
-def test_rule_07_ipxe_in_all_its_disguises_gets_its_script(options: dict[int, bytes], mode: SubnetMode) -> None:
+def test_f07_ipxe_in_all_its_disguises_gets_its_script(options: dict[int, bytes], mode: SubnetMode) -> None:
     bench = Bench(World(nets=[subnet(mode=mode)]))
     if mode is SubnetMode.PROXY:  # beside another server only firmware that says so is answered
         options = {opt.VENDOR_CLASS: b"PXEClient", **options}
     assert bench.offer(options=options).options[opt.BOOT_FILE] == SCRIPT
 
 
-def test_rule_08_a_raspberry_pi_finds_what_it_looks_for() -> None:
+def test_f08_a_raspberry_pi_finds_what_it_looks_for() -> None:
     bench = Bench()
     # A Pi 3 does not ask for mask and router, and always uses this transaction number.
     says = {**PI_SAYS, opt.PARAMETERS: bytes((43, 60, 66, 67, 150))}
@@ -186,7 +186,7 @@ def test_rule_08_a_raspberry_pi_finds_what_it_looks_for() -> None:
 
 
 @pytest.mark.parametrize("path", ["d1a6c2f0/start4.elf", "d1a6c2f0/config.txt", "pieeprom.sig", "recovery.elf"])
-def test_rule_08_what_a_raspberry_pi_looks_for_in_vain_is_no_news(path: str) -> None:
+def test_f08_what_a_raspberry_pi_looks_for_in_vain_is_no_news(path: str) -> None:
     assert hopeful(path)
 
 
@@ -201,7 +201,7 @@ def test_what_grub_and_pxelinux_look_for_in_vain_is_no_news(path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["grub/grub.cfg", "start4.elf", "config.txt", "kernel8.img", "boot/d1a6c2f0.ipxe", "ipxe.efi"]
 )
-def test_rule_08_what_it_cannot_do_without_is(path: str) -> None:
+def test_f08_what_it_cannot_do_without_is(path: str) -> None:
     assert not hopeful(path)
 
 
@@ -215,7 +215,7 @@ def _codes(packed: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("options", [*ROMS, ipxe(0), {}], ids=["bios", "x64", "ebc", "arm64", "ipxe", "os"])
-def test_rule_09_old_roms_find_all_where_they_look(options: dict[int, bytes]) -> None:
+def test_f09_old_roms_find_all_where_they_look(options: dict[int, bytes]) -> None:
     found = Bench().offer(options=options)
     packed = area(found)
     codes = [packed[at] for at in _codes(packed)]
@@ -228,13 +228,13 @@ def test_rule_09_old_roms_find_all_where_they_look(options: dict[int, bytes]) ->
     assert b"\0" not in found.options.get(opt.BOOT_FILE, b"")
 
 
-def test_rule_10_the_next_server_is_an_address_never_a_name() -> None:
+def test_f10_the_next_server_is_an_address_never_a_name() -> None:
     found = Bench().offer(options=pxe(7))
     assert IPv4Address(found.options[opt.TFTP_SERVER].decode()) == found.siaddr == SERVER
 
 
 @pytest.mark.parametrize("flags", [0x0080, 0x7F80, 0x0001])
-def test_rule_11_reserved_flags_are_noise(flags: int) -> None:
+def test_f11_reserved_flags_are_noise(flags: int) -> None:
     found = Bench().ask(request(options=pxe(7), flags=flags))
     assert found.reply is not None
     assert found.destination is not None
@@ -243,7 +243,7 @@ def test_rule_11_reserved_flags_are_noise(flags: int) -> None:
 
 
 @pytest.mark.parametrize("value", [b"\0" * 17, b"\0" + b"\xff" * 16, GUID, b"\0" + b"ASCII-SERIAL-16B", b"\x01abc"])
-def test_rule_12_a_uuid_that_two_boards_share_does_not_join_them(value: bytes) -> None:
+def test_f12_a_uuid_that_two_boards_share_does_not_join_them(value: bytes) -> None:
     bench = Bench()
     says = {**pxe(7), opt.MACHINE_GUID: value}
     first, second = (bench.bind(mac, says) for mac in (MAC, OTHER))
@@ -254,14 +254,14 @@ def test_rule_12_a_uuid_that_two_boards_share_does_not_join_them(value: bytes) -
     assert bool(shown) is (value[:1] == b"\0" and len(value) == 17 and value[1:] not in (b"\0" * 16, b"\xff" * 16))
 
 
-def test_rule_13_a_discover_with_an_address_is_answered() -> None:
+def test_f13_a_discover_with_an_address_is_answered() -> None:
     found = Bench().ask(request(options=pxe(7), ciaddr=CLIENT)).reply
     assert found is not None
     assert (found.message, found.ciaddr) == (MessageType.OFFER, ZERO)
 
 
 @pytest.mark.parametrize("length", [0, 20])
-def test_rule_14_infiniband_is_its_client_identifier(length: int) -> None:
+def test_f14_infiniband_is_its_client_identifier(length: int) -> None:
     bench = Bench()
     addresses: set[IPv4Address] = set()
     for number in (1, 2):
@@ -278,7 +278,7 @@ def test_rule_14_infiniband_is_its_client_identifier(length: int) -> None:
     assert len(addresses) == 2
 
 
-def test_rule_15_each_discover_is_answered_with_the_same_address() -> None:
+def test_f15_each_discover_is_answered_with_the_same_address() -> None:
     bench = Bench()
     offers: list[DhcpPacket] = []
     for secs, xid in ((0, 1), (4, 1), (12, 1), (28, 2)):
