@@ -28,16 +28,6 @@ from app.store.events import EventLog
 
 LISTED = 1000
 
-# The kind of the audit event a verb makes; all others are actions.
-_TOLD = {
-    "create": "create",
-    "delete": "delete",
-    "forget": "delete",
-    "redo": "undo",
-    "undo": "undo",
-    "update": "update",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -365,7 +355,7 @@ class CommandLayer:
                 objects.show(self._directory, before, after)
 
         command = self._database.write(work, then)
-        self._audit(_TOLD.get(verb, "action"), noun, actor, summary, before, after or subject, verb, entry.undoes)
+        self._audit(words.kind_of(verb), noun, actor, summary, before, after or subject, verb, entry.undoes)
         self._call(Change(noun, key, before, after))
         return command
 

@@ -15,6 +15,20 @@ from app.store.documents import to_body
 
 SHOWN = 4
 
+_KINDS = {
+    "create": "create",
+    "delete": "delete",
+    "forget": "delete",
+    "redo": "undo",
+    "undo": "undo",
+    "update": "update",
+}
+
+
+def kind_of(verb: str) -> str:
+    """The kind of the audit event that a verb makes."""
+    return _KINDS.get(verb, "action")
+
 
 def full(model: Model) -> str:
     """An object with what tells it from others: `subnet rack7 (10.7.0.0/24)`."""
