@@ -62,10 +62,12 @@ class Shop:
             file = tree / source
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{source} {version}")
+        # What each package holds is its own affair: here all of it is in one.
         deb = self.folder / f"ipxe_{version}.deb"
         subprocess.run(["dpkg-deb", "--build", "-Znone", str(tree), str(deb)], check=True, capture_output=True)
         debs = self.bin / "debs"
-        debs.write_text(f"print('ipxe\\t{version}\\tall\\t0\\t{deb}')\nopen({str(self.count)!r}, 'a').write('x')\n")
+        lines = "".join(f"print('{name}\\t{version}\\tall\\t0\\t{deb}')\n" for name in LOADERS.PACKAGES)
+        debs.write_text(f"{lines}open({str(self.count)!r}, 'a').write('x')\n")
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, str(self.bin / "loaders"), str(self.dest), *words]
@@ -87,7 +89,7 @@ def test_loaders_and_their_manifest(shop: Shop) -> None:
     assert done.returncode == 0, done.stderr
     folder = shop.dest / "loaders"
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["package"], manifest["version"]) == ("ipxe", "1.0")
+    assert manifest["packages"] == dict.fromkeys(LOADERS.PACKAGES, "1.0")
     assert set(manifest["files"]) == set(LOADERS.FILES)
     for name, said in manifest["files"].items():
         content = (folder / name).read_bytes()
@@ -103,7 +105,7 @@ def test_a_whole_set_is_left_alone_unless_a_newer_one_is_asked_for(shop: Shop) -
     assert shop.run().returncode == 0
     assert shop.fetched == 1
     assert shop.run("--refresh").returncode == 0
-    assert json.loads((shop.dest / "loaders/manifest.json").read_text())["version"] == "2.0"
+    assert json.loads((shop.dest / "loaders/manifest.json").read_text())["packages"]["ipxe"] == "2.0"
     assert (shop.dest / "loaders/ipxe.pxe").read_text().endswith("2.0")
 
 
@@ -136,7 +138,7 @@ def test_a_package_without_a_loader_is_refused_and_nothing_is_lost(shop: Shop) -
     shop.package("2.0", without="snponly.efi")
     done = shop.run("--refresh")
     assert done.returncode == 1
-    assert "ipxe 2.0 does not contain usr/lib/ipxe/snponly.efi" in done.stderr
+    assert "grub-efi-amd64-signed 2.0 do not contain usr/lib/ipxe/snponly.efi" in done.stderr
     assert LOADERS.complete(shop.dest / "loaders")
 
 
@@ -146,7 +148,7 @@ def test_what_debs_could_not_fetch_is_told(shop: Shop) -> None:
     done = shop.run()
     assert done.returncode == 1
     assert "debs: no network" in done.stderr
-    assert "the package ipxe could not be fetched\n         see the lines above" in done.stderr
+    assert "the packages ipxe, shim-signed, grub-efi-amd64-signed could not be fetched\n         see the" in done.stderr
     assert not (shop.dest / "loaders").exists()
 
 
@@ -203,9 +205,10 @@ def test_planned_packages(line: str, found: tuple[str, str, str] | None) -> None
 
 @pytest.mark.full
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt-get is not installed")
-def test_the_real_package_arrives(tmp_path: Path) -> None:
+def test_the_real_packages_arrive(tmp_path: Path) -> None:
     argv = [sys.executable, str(PACKAGING / "loaders"), str(tmp_path), "--state", str(tmp_path / "state")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "loaders/ipxe.efi").read_bytes().startswith(b"MZ")
-    assert json.loads((tmp_path / "loaders/manifest.json").read_text())["version"].startswith("1.")
+    for name in ("ipxe.efi", "shimx64.efi", "grubx64.efi"):
+        assert (tmp_path / "loaders" / name).read_bytes().startswith(b"MZ"), name
+    assert set(json.loads((tmp_path / "loaders/manifest.json").read_text())["packages"]) == set(LOADERS.PACKAGES)
