@@ -77,6 +77,7 @@ def test_machines_that_connect_while_systemd_starts_the_engine_again_are_served_
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
     ):
         manager.bind(str(home / "notify"))
+        manager.settimeout(60)
         stored: list[int] = []
         # Its queue is short: a manager reads all the while.
         reader = threading.Thread(target=lambda: stored.append(_stored(manager)))
