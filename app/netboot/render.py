@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -152,11 +153,34 @@ def render(bootenv: str, name: str, templates: Mapping[str, str], context: Mappi
 VALUE_WORK = 2000
 """What a template for one value may do: it is rendered while a machine waits for its DHCP answer."""
 _VALUE = "value"
+_VALUES_MAX = 1024
 
 
-@lru_cache(maxsize=1024)
+class _Values(threading.local):
+    """The sandbox of one thread, and the templates that were made in it: to make either takes longer than to render."""
+
+    def __init__(self) -> None:
+        self.sandbox = Sandbox({}, work_max=VALUE_WORK, finalize=_present)
+        self.templates: dict[str, jinja2.Template] = {}
+
+    def template(self, source: str) -> jinja2.Template:
+        """The template, ready to be rendered once."""
+        self.sandbox.work.renew()
+        found = self.templates.get(source)
+        if found is None:
+            if len(self.templates) >= _VALUES_MAX:
+                self.templates.clear()
+            code, names = _compiled(source), dict(self.sandbox.globals)
+            found = self.templates[source] = self.sandbox.template_class.from_code(self.sandbox, code, names)
+        return found
+
+
+@lru_cache(maxsize=_VALUES_MAX)
 def _compiled(source: str) -> CodeType:
     return environment({}).compile(source, _VALUE, _VALUE)
+
+
+_values = _Values()
 
 
 def check_value(source: str) -> None:
@@ -170,10 +194,8 @@ def check_value(source: str) -> None:
 def value(source: str, context: Mapping[str, Any]) -> str:
     """One value from its template, compiled once and rendered with little work. Raises RenderError."""
     check_value(source)
-    sandbox = Sandbox({}, work_max=VALUE_WORK, finalize=_present)
     try:
-        template = sandbox.template_class.from_code(sandbox, _compiled(source), dict(sandbox.globals))
-        return _bounded(template.generate(context), "", _VALUE)
+        return _bounded(_values.template(source).generate(context), "", _VALUE)
     except RenderError:
         raise
     except Exception as error:  # whatever an expression of a template can raise is that template's fault
