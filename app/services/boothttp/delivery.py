@@ -17,7 +17,7 @@ from typing import BinaryIO
 from aiohttp import web
 
 from app.netboot.bootpath import Answer, Served
-from app.services.boothttp.ranges import Part, etag, http_date
+from app.services.boothttp.ranges import Part, Piece, etag, http_date
 
 PIECE = 4 << 20
 """Octets given to sendfile at a time."""
@@ -83,14 +83,24 @@ async def deliver(
             await response.write(served.body)
         moved.sent = part.count
         return
-    loop = asyncio.get_running_loop()
-    while moved.sent < part.count:
+    for piece in part.pieces:
+        if piece.head:
+            async with asyncio.timeout(PIECE_SECONDS):
+                await response.write(piece.head)
+            moved.sent += len(piece.head)
+        await _span(request, found, piece, moved)
+
+
+async def _span(request: web.BaseRequest, found: Opened, piece: Piece, moved: Progress) -> None:
+    loop, at, end = asyncio.get_running_loop(), piece.start, piece.start + piece.count
+    while at < end:
         transport = request.transport
         if transport is None or transport.is_closing() or found.file is None:
             raise ConnectionResetError("the peer is gone")
-        wanted = min(PIECE, part.count - moved.sent)
+        wanted = min(PIECE, end - at)
         async with asyncio.timeout(PIECE_SECONDS):
-            count = await loop.sendfile(transport, found.file, part.start + moved.sent, wanted)
+            count = await loop.sendfile(transport, found.file, at, wanted)
+        at += count
         moved.sent += count
         if count < wanted:
             raise ConnectionAbortedError("the file became shorter while it was sent")
@@ -105,7 +115,8 @@ def watching(request: web.BaseRequest) -> Generator[socket.socket]:
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the peer is gone")
-    with socket.fromfd(transport.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
+    own = transport.get_extra_info("socket")
+    with socket.fromfd(own.fileno(), own.family, socket.SOCK_STREAM) as sock:
         yield sock
 
 
@@ -139,7 +150,9 @@ def headers(served: Served, found: Opened, part: Part) -> dict[str, str]:
         "ETag": etag(found.modified_ns, found.size),
         "Last-Modified": http_date(found.modified_ns),
     }
-    if part.status == 206:
+    if part.boundary:
+        headers["Content-Type"] = f"multipart/byteranges; boundary={part.boundary}"
+    elif part.status == 206:
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.count - 1}/{found.size}"
     elif part.status == 416:
         headers["Content-Range"] = f"bytes */{found.size}"

@@ -192,11 +192,14 @@ class BootHttpService:
         self, request: web.BaseRequest, asked: FileRequest, served: Served, found: Opened
     ) -> web.StreamResponse:
         memory = served.body is not None
-        part = Part(200, 0, found.size) if memory else choose(request.headers, found.size, found.modified_ns)
+        part = Part(200, 0, found.size)
+        only_head = request.method == "HEAD"
+        if not memory:
+            kind = served.content_type
+            part = choose(request.headers, found.size, found.modified_ns, kind, head=only_head)
         response = web.StreamResponse(status=part.status, headers=headers(served, found, part))
         if part.status != 304:
             response.content_length = part.count
-        only_head = request.method == "HEAD"
         facts: dict[str, Any] = {"path": served.path, "role": served.role.value, **served.facts}
         if served.role in _TOLD_AT_START and not only_head and part.count:
             words = f"fetches {served.path} by HTTP"
@@ -253,7 +256,7 @@ class BootHttpService:
         self.counters["sent"] += 1
         self.counters["bytes"] += count
         facts: dict[str, Any] = {"path": served.path, "bytes": count, "seconds": seconds, "status": part.status}
-        if request.method == "HEAD" or part.status in (304, 416):
+        if request.method == "HEAD" or part.status in (304, 412, 416):
             # The file itself has not moved: it must not look like a hop of the boot.
             what = {200: "how large", 304: "whether it has the newest of"}.get(part.status, "about")
             words = f"asked {what} {served.path}{' is' if part.status == 200 else ''}"
