@@ -355,6 +355,16 @@ def test_values_of_answer_files_are_words(world: CommandLayer, name: str, good: 
             world.update("op", "prefs", name, {"value": value})
 
 
+@pytest.mark.parametrize("name", ["loader-ia32", "loader-arm32", "loader-riscv64", "loader-loong64"])
+def test_a_loader_is_a_path_that_dhcp_can_name(world: CommandLayer, name: str) -> None:
+    for value, kept in (("ipxe.efi", "ipxe.efi"), ("/boot//x.efi", "boot/x.efi"), ("a\\b.efi", "a/b.efi"), ("", "")):
+        assert world.update("op", "prefs", name, {"value": value}).model_dump()["value"] == kept
+    for value in ("../x.efi", "a b.efi", "ä.efi", "x" * 128, "x\ny", "C:\\x.efi"):
+        with pytest.raises(InvalidError, match="cannot be a boot file") as caught:
+            world.update("op", "prefs", name, {"value": value})
+        assert caught.value.field == "value"
+
+
 def test_a_proposed_range_is_one_that_is_taken(layer: CommandLayer) -> None:
     for prefix in range(8, 31):
         for router in (None, "10.0.0.2", "10.0.0.1"):
