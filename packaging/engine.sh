@@ -139,6 +139,10 @@ engine_answers() { [ -S "$SOCKET" ] && [ -n "$(ss -xlH src "$SOCKET" 2>/dev/null
 # The supervisor holds this lock as long as it lives; asked as the service user, who owns it.
 supervisor_runs() { [ -e "$DATA/engine.lock" ] && ! as_service flock -n "$DATA/engine.lock" true; }
 
+# Also while nobody has collected it.
+ended() { [ ! -e "/proc/$1" ] || grep -qs '^State:.Z' "/proc/$1/status"; }
+
+# Says the process id of what it started.
 start_supervisor() (
     service_environment
     cd / || exit 1
@@ -146,6 +150,7 @@ start_supervisor() (
         --bounding-set="$CAPABILITIES" --no-new-privs -- \
         "$VENV/bin/python" -I -S "$APP/app/services/supervisor.py" --state "$DATA/supervisor.json" --log "$LOGS/engine.log" \
         --lock "$DATA/engine.lock" -- "$VENV/bin/python" -P -m app serve </dev/null >"$STATE/start.log" 2>&1 9>&- &
+    echo $!
 )
 
 not_answering() {
@@ -168,18 +173,21 @@ not_answering() {
 start_engine() {
     if is_service; then
         systemctl start bootcart.service || fail "the engine did not start" "journalctl -u bootcart -n 50"
-    elif ! supervisor_runs; then
+        started_=""
+    elif supervisor_runs; then
+        started_=""
+    else
         # The interface asks before it leaves an engine that was started for it.
         BOOTCART_ENGINE_STARTED=1
         preflight "${BOOTCART_DHCP_PORT:-67}" "${BOOTCART_PXE_PORT:-4011}" "${BOOTCART_TFTP_PORT:-69}" "${BOOTCART_HTTP_PORT:-8090}"
-        start_supervisor
+        started_=$(start_supervisor)
     fi
     printf 'bootcart: starting the engine …' >&2
     tries=$((ANSWER_WITHIN * 10))
     while ! engine_answers; do
         tries=$((tries - 1))
-        # Gone without an answer after two seconds: no need to wait for the rest.
-        if [ "$tries" -le 0 ] || { [ "$tries" -lt $((ANSWER_WITHIN * 10 - 20)) ] && ! is_service && ! supervisor_runs; }; then
+        # Gone without an answer: no need to wait for the rest.
+        if [ "$tries" -le 0 ] || { [ -n "$started_" ] && ended "$started_"; }; then
             say ""
             not_answering
         fi

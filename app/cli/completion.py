@@ -11,7 +11,7 @@ from app.cli.forms import COMMON, Argument, Option, Verb, leading
 from app.cli.nouns import COMPLETION, ENGINE_VERBS, NOUNS, find, options_of
 from app.errors import BootcartError
 
-OTHERS = ("serve", "attach", "lab")
+OTHERS = ("serve", "attach", "lab", "fetch")
 KEYS_SECONDS = 2.0
 
 _SCRIPTS = {

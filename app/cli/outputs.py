@@ -17,7 +17,7 @@ from app.errors import BootcartError
 from app.model.inert import inert
 
 _TIMES = frozenset(
-    {"time", "since", "seen", "expires", "created", "heartbeat", "probed", "started", "heard", "reported", "now"}
+    "at began created ended expires heard heartbeat issued last_failed now probed reported retry seen since started time".split()
 )
 _GAP = "  "
 

@@ -33,6 +33,15 @@ def normal_mac(text: str) -> str:
 Mac = Annotated[str, AfterValidator(normal_mac)]
 """A MAC address, kept in lower case with colons."""
 
+# RFC 1123 2.1: a host name's labels.
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+
+
+def is_host_name(text: str) -> bool:
+    """Letters, digits and `-` in labels of at most 63, at most 253 in all (RFC 1123 2.1, RFC 1035 2.3.4)."""
+    return len(text) <= 253 and _HOST_NAME.fullmatch(text) is not None
+
+
 Epoch = float
 """Wall-clock seconds since 1970, UTC."""
 

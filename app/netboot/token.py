@@ -79,6 +79,8 @@ class Claims:
     expires: float
     since: float = 0.0
     machine: str = ""
+    bootenv: str = ""
+    """What the machine was to boot when it got the token; empty where that does not matter."""
 
 
 def _sign(key: bytes, payload: bytes) -> bytes:
@@ -106,6 +108,8 @@ def mint(claims: Claims, key: bytes) -> str:
     }
     if claims.machine:
         body["i"] = claims.machine
+    if claims.bootenv:
+        body["b"] = claims.bootenv
     payload = json.dumps(body, separators=(",", ":")).encode("ascii")
     return f"{_encode(payload)}.{_encode(_sign(key, payload))}"
 
@@ -137,6 +141,7 @@ def read(token: str, key: bytes) -> Claims:
             expires=float(said["e"]),
             since=said["s"] / 1000,
             machine=str(said.get("i", "")),
+            bootenv=str(said.get("b", "")),
         )
     except (ValueError, KeyError, TypeError):
         raise TokenRefusedError(Why.MALFORMED) from None

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -26,6 +27,8 @@ SECOND_DISCOVER = 0.7
 PROBE = 1.5
 """Seconds until the answer of `probe`; servers that take longer are heard by the ear that stays."""
 _REMEMBERED = 64
+_NEWS_AGAIN = 3600.0
+"""Seconds after which a server that was heard before is news again."""
 _ETH_P_IP = 0x0800
 _BROADCAST = IPv4Address("255.255.255.255")
 
@@ -107,6 +110,7 @@ class ProbeService:
         self._clock = clock
         self._ears: dict[str, _Ear] = {}
         self._foreign: dict[str, dict[IPv4Address, ForeignServer]] = {}
+        self._told: dict[str, deque[float]] = {}
         self._probed: dict[str, float] = {}
         self._probing: dict[str, int] = {}
         self.listening: tuple[str, ...] = ()
@@ -208,6 +212,15 @@ class ProbeService:
         if len(known) >= _REMEMBERED:
             del known[next(iter(known))]
         known[server.server] = server
-        if before is None or server.heard - before.heard > 3600:
+        if before is None or server.heard - before.heard > _NEWS_AGAIN:
             self.counters["foreign"] += 1
-            self._on_foreign(name, server)
+            if self._is_to_be_told(name, server.heard):
+                self._on_foreign(name, server)
+
+    def _is_to_be_told(self, name: str, now: float) -> bool:
+        """Whoever makes up a server with each packet is told of so many times, and no more, until an hour has passed."""
+        told = self._told.setdefault(name, deque(maxlen=_REMEMBERED))
+        if len(told) == _REMEMBERED and now - told[0] < _NEWS_AGAIN:
+            return False
+        told.append(now)
+        return True

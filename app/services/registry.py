@@ -90,7 +90,7 @@ class _Entry:
 
 
 class Registry:
-    """Runs services; every method belongs to the main loop."""
+    """Runs services; every method belongs to the main loop, but for what says otherwise."""
 
     def __init__(
         self, emit: Callable[[EventDraft], None], clock: Clock, owners: Mapping[str, str] | None = None
@@ -111,7 +111,7 @@ class Registry:
         self._disabled[name] = self._clock.now()
 
     def services(self) -> list[Service]:
-        """All of them as an operator sees them."""
+        """All of them as an operator sees them; any thread may ask."""
         found = [self._describe(name, entry) for name, entry in self._entries.items()]
         return found + [Service(name=n, state=ServiceState.DISABLED, since=s) for n, s in self._disabled.items()]
 

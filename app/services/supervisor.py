@@ -38,6 +38,9 @@ ASKED_TO_STOP = 0
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h: starting again would fail the same way
 ALREADY_RUNS = 73
 
+LOCK_SECONDS = 1.0
+"""How long somebody else may hold the lock before it is another supervisor's."""
+
 LOG_LIMIT = 4 * 1024 * 1024
 TAIL_LINES = 20
 TAIL_BYTES = 8192
@@ -280,6 +283,20 @@ class Supervisor:
                 return 0
 
 
+def _taken(lock: int) -> bool:
+    """The lock is ours. Who only asks whether a supervisor runs holds it for a moment: that is waited out."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOCK_SECONDS / 20)
+        else:
+            return True
+
+
 def main(argv: Sequence[str]) -> int:
     """Run from the command line; 73 when another supervisor holds the lock."""
     options: dict[str, str] = {}
@@ -294,9 +311,7 @@ def main(argv: Sequence[str]) -> int:
         print(USAGE, file=sys.stderr)  # noqa: T201
         return 2
     lock = os.open(options.get("--lock", options["--state"] + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _taken(lock):
         print("supervisor: another one keeps this engine already", file=sys.stderr)  # noqa: T201
         return ALREADY_RUNS
     delays = tuple(float(text) for text in options["--delays"].split(",")) if "--delays" in options else DELAYS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
+import pkgutil
 import pty
 import signal
 import subprocess
@@ -15,12 +17,14 @@ from typing import Any
 
 import pytest
 
+import app.model
 from app import __main__ as entrance
 from app.cli import completion
 from app.cli.forms import Noun
 from app.cli.main import main
 from app.cli.nouns import COMPLETION, ENGINE_VERBS, NOUNS, SHELLS
-from app.cli.outputs import Output, Progress, shown
+from app.cli.outputs import Output, Progress, cell, shown
+from app.model.fields import Model
 from tests.cli.conftest import Running
 
 ROOT = Path(__file__).parents[2]
@@ -302,3 +306,17 @@ COMP_WORDS=({tmp_path}/bootcart subnets create x --mode ""); COMP_CWORD=5; _boot
 """
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout == "list\nauthoritative off proxy unmanaged\n"
+
+
+def test_every_time_in_a_record_is_shown_as_one() -> None:
+    names: set[str] = set()
+    for module in pkgutil.iter_modules(app.model.__path__):
+        loaded = importlib.import_module(f"app.model.{module.name}")
+        for kind in vars(loaded).values():
+            if isinstance(kind, type) and issubclass(kind, Model):
+                names |= {name for name, said in kind.__annotations__.items() if str(said).startswith("Epoch")}
+    assert {name for name in names if not cell(name, 1_700_000_000.0).startswith("2023-11-1")} == set()
+
+
+def test_every_way_to_start_is_completed() -> None:
+    assert set(entrance.WITH_OPTIONS_OF_THEIR_OWN) <= set(completion.OTHERS)

@@ -338,9 +338,7 @@ def test_uefi_machine_reports_and_powers_off(tmp_path: Path, record_property: Ca
     """What takes longer follows the first report; an operator logs in at the console and by ssh."""
     key, public = keys_in(tmp_path, "operator")
     stranger, _ = keys_in(tmp_path, "stranger")
-    stand_in = StandIn(
-        access={"password_hash": sha512_crypt(PASSWORD, "saltsalt"), "ssh_keys": f"{public}\n"}
-    )
+    stand_in = StandIn(access={"password_hash": sha512_crypt(PASSWORD, "saltsalt"), "ssh_keys": f"{public}\n"})
     with contextlib.ExitStack() as stack:
         ends, send = stack.enter_context(switch(tmp_path))
         hardware = (

@@ -22,7 +22,11 @@ UNKNOWN = Claims(TokenKind.UNKNOWN, MAC, ADDRESS, 2000, 1000.125)
 MACHINE = Claims(TokenKind.MACHINE, MAC, ADDRESS, 2000, 1000.125, "6b1f7e0a-6d0b-5f0c-9a35-0b007ca27000")
 
 
-@pytest.mark.parametrize("claims", [UNKNOWN, MACHINE, replace(UNKNOWN, since=0.0)], ids=["unknown", "machine", "proxy"])
+@pytest.mark.parametrize(
+    "claims",
+    [UNKNOWN, MACHINE, replace(UNKNOWN, since=0.0), replace(MACHINE, bootenv="debian-12")],
+    ids=["unknown", "machine", "proxy", "installs"],
+)
 def test_a_good_token_says_what_was_put_into_it(claims: Claims) -> None:
     token = mint(claims, KEY)
     assert verify(token, KEY, now=1500, address=ADDRESS, lease=LEASE) == claims

@@ -249,6 +249,19 @@ async def test_a_lease_becomes_a_reservation_with_one_key() -> None:
         await stage.until(lambda: "10.7.0.103" not in stage.client.reservations.items, "undone")
 
 
+async def test_a_machine_whose_name_is_none_is_reserved_without_it() -> None:
+    async with opened() as stage:
+        leases = stage.client.leases.items
+        leases["10.7.0.103"] = leases["10.7.0.103"].model_copy(
+            update={"hostname": "my_box!", "mac": "52:54:00:99:99:99"}
+        )
+        found = await area(stage, "3", "leases")
+        found.table.go("10.7.0.103")
+        await stage.press("r")
+        await stage.until(lambda: "10.7.0.103" in stage.client.reservations.items, "reserved")
+        assert stage.client.reservations.resolve("10.7.0.103").hostname == ""
+
+
 async def test_a_lease_that_is_reserved_is_told() -> None:
     async with opened() as stage:
         found = await area(stage, "3", "leases")

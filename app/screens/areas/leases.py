@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.model.fields import is_host_name
 from app.model.subnet import Lease, LeaseState
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
@@ -84,8 +85,10 @@ class LeasesArea(ListArea):
         targets = [one for one in self.targets() if self.kept.get(str(one.address)) != one.mac]
 
         async def keep(lease: Lease) -> None:
+            # A machine may call itself whatever it likes; a reservation has a host name or none.
+            names = (name for name in (lease.hostname, self._machine(lease)) if is_host_name(name))
             await client.reservations.create(
-                {"address": str(lease.address), "mac": lease.mac, "hostname": lease.hostname or self._machine(lease)}
+                {"address": str(lease.address), "mac": lease.mac, "hostname": next(names, "")}
             )
 
         if not targets:

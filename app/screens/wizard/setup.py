@@ -73,9 +73,10 @@ async def set_up(
         if answer != "yes":
             continue
         try:
-            await client.subnets.create(made.body)
+            # First what can be said twice: a refused subnet is corrected and saved again.
             if made.unknown != segment.unknown:
                 await client.prefs.set("unknown-bootenv", made.unknown)
+            await client.subnets.create(made.body)
         except InvalidError as problem:
             error = problem
             continue

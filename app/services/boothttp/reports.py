@@ -25,7 +25,7 @@ STEPS = ("started", "finished", "failed")
 class Installs(Protocol):
     """The keeper of installations. Called from worker threads; may raise BootcartError."""
 
-    def report(self, key: uuid.UUID, step: str, words: str, /) -> None: ...
+    def report(self, key: uuid.UUID, step: str, words: str, bootenv: str, /) -> None: ...
 
 
 class ReportApi:
@@ -46,7 +46,7 @@ class ReportApi:
             return _said(404, f"{plain(step, 40)} is no step; one of {', '.join(STEPS)}")
         words = plain(query.get("words", ""), 200)
         try:
-            await asyncio.to_thread(self._installs.report, uuid.UUID(claims.machine), step, words)
+            await asyncio.to_thread(self._installs.report, uuid.UUID(claims.machine), step, words, claims.bootenv)
         except BootcartError as error:
             return _said(error.status, str(error))
         return _said(200, "noted")

@@ -33,14 +33,19 @@ class Installs:
         self._emit = emit
         self._clock = clock
 
-    def report(self, key: uuid.UUID, step: str, words: str = "") -> None:
-        """`step` is started, finished or failed. Raises NotFoundError for a machine that is on record no more."""
+    def report(self, key: uuid.UUID, step: str, words: str = "", bootenv: str = "") -> None:
+        """`step` is started, finished or failed; `bootenv` is what it installs, empty: what the machine boots now.
+
+        Raises NotFoundError for a machine that is on record no more.
+        """
         with self._reports.exclusively():
             machine = record_of(self._directory, key)
-            bootenv = self._directory.bootenv(machine.bootenv)
-            if step == "finished" and bootenv is not None and bootenv.installs:
+            installed = bootenv or machine.bootenv
+            found = self._directory.bootenv(installed)
+            # Whatever the machine was given since is not over with an installation that began before.
+            if step == "finished" and found is not None and found.installs and machine.bootenv == installed:
                 after = machine.model_copy(update={"bootenv": AFTERWARDS})
-                said = f"{machine.name} is installed with {bootenv.name}: it boots its own disk from now on"
+                said = f"{machine.name} is installed with {installed}: it boots its own disk from now on"
                 self._reports.report(f"machine:{machine.name}", [(machine, after)], said)
         more = f": {plain(words, 200)}" if words else ""
         self._emit(
@@ -52,6 +57,6 @@ class Installs:
                 mac=machine.macs[0] if machine.macs else "",
                 machine=machine.id,
                 address=str(machine.address or ""),
-                data={"bootenv": machine.bootenv, "words": plain(words, 200)},
+                data={"bootenv": installed, "words": plain(words, 200)},
             )
         )

@@ -55,9 +55,8 @@ class Registry:
     def agent_event(self, machine: uuid.UUID, kind: str, step: str, output: str, /) -> None:
         self.calls.append(("event", (machine, kind, step, output)))
 
-
-    def report(self, key: uuid.UUID, step: str, words: str, /) -> None:
-        self.calls.append(("report", (key, step, words)))
+    def report(self, key: uuid.UUID, step: str, words: str, bootenv: str, /) -> None:
+        self.calls.append(("report", (key, step, words, bootenv)))
 
 
 class Listener:

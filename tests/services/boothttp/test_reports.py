@@ -11,7 +11,7 @@ from app.netboot.token import Claims, TokenKind, mint
 from tests.services.bootfs.world import ID, KEY, MAC, WEB1
 from tests.services.boothttp.conftest import HOME, NEIGHBOUR, Listener
 
-OWN = Claims(TokenKind.MACHINE, MAC, HOME, 2000.0, 1000.0, str(ID))
+OWN = Claims(TokenKind.MACHINE, MAC, HOME, 2000.0, 1000.0, str(ID), "debian-12")
 GOOD = mint(OWN, KEY)
 
 
@@ -23,12 +23,12 @@ def _known(listener: Listener) -> None:
 @pytest.mark.parametrize(
     ("path", "call"),
     [
-        ("started", (ID, "started", "")),
-        ("finished", (ID, "finished", "")),
-        ("failed?words=no%20disk%0a%1b[2J", (ID, "failed", "no disk..[2J")),
+        ("started", (ID, "started", "", "debian-12")),
+        ("finished", (ID, "finished", "", "debian-12")),
+        ("failed?words=no%20disk%0a%1b[2J", (ID, "failed", "no disk..[2J", "debian-12")),
     ],
 )
-async def test_a_report_is_passed_on(listener: Listener, path: str, call: tuple[uuid.UUID, str, str]) -> None:
+async def test_a_report_is_passed_on(listener: Listener, path: str, call: tuple[uuid.UUID, str, str, str]) -> None:
     status, headers, body = await listener.ask("GET", f"/reports/{GOOD}/{path}")
     assert (status, body, headers["Cache-Control"]) == (200, b"noted\n", "no-store")
     assert listener.registry.calls == [("report", call)]

@@ -22,6 +22,7 @@ def installs(world: World) -> Installs:
     known = [
         BootEnv(name="local", kind=BootKind.LOCAL),
         BootEnv(name="debian-12", installs=True),
+        BootEnv(name="debian-13", installs=True),
         BootEnv(name="rescue"),
     ]
     world.store.directory.set_bootenvs(known)
@@ -57,6 +58,18 @@ def test_reported_twice_is_no_other_change(world: World, installs: Installs) -> 
     world.layer.assign("op", "web1", "rescue")
     installs.report(key, "finished")
     assert boots(world) == "rescue"
+
+
+def test_an_earlier_installation_that_ends_does_not_end_a_later_one(world: World, installs: Installs) -> None:
+    key = machine(world, "debian-12")
+    world.layer.assign("op", "web1", "debian-13")
+    installs.report(key, "finished", bootenv="debian-12")
+    assert boots(world) == "debian-13"
+    world.kinds()
+    told = [each for each in world.store.events.tail() if each.kind == "install.finished"]
+    assert [each.data["bootenv"] for each in told] == ["debian-12"]
+    installs.report(key, "finished", bootenv="debian-13")
+    assert boots(world) == "local"
 
 
 def test_a_failure_is_told_and_the_machine_stays_as_it_is(world: World, installs: Installs) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Address
 
 from app.errors import ConflictError, InvalidError
+from app.model.fields import is_host_name
 from app.model.subnet import LeaseState, Reservation, Scope
 from app.netboot.identity import Client, owns
 from app.store.directory import Directory
-
-# RFC 1123 2.1: a host name's labels.
-_HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
 def check(reservation: Reservation, before: Reservation | None, directory: Directory, now: float) -> None:
@@ -33,7 +30,7 @@ def check(reservation: Reservation, before: Reservation | None, directory: Direc
             hint=f"choose another address, or `bootcart leases delete {address}` once that machine is off",
             field="address",
         )
-    if reservation.hostname and (len(reservation.hostname) > 253 or not _HOSTNAME.fullmatch(reservation.hostname)):
+    if reservation.hostname and not is_host_name(reservation.hostname):
         raise InvalidError(
             f"{reservation.hostname!r} is not a host name", hint="letters, digits, `-` and `.`", field="hostname"
         )
