@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from app.errors import BootcartError, ConflictError, InvalidError
-from app.store import command_rows, schema, sqlitefile
+from app.store import command_rows, records, schema, sqlitefile
 from app.store.database import Database
 from app.store.place import DirectoryLock
 from app.store.store import open_store
@@ -300,6 +300,33 @@ def test_a_command_log_of_the_first_schema_is_read_and_still_sound(
     assert command is not None
     assert (command.summary, command.undoes, altered) == ("set x", None, None)
     sqlitefile.check(data_dir / "bootcart-before-upgrade-from-0001.db")
+
+
+@pytest.mark.parametrize("release", ["0001", "0002"])
+def test_reservations_of_an_earlier_schema_stay_and_a_machine_may_have_several(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "REVISIONS", tuple(each for each in schema.REVISIONS if each <= release))
+        earlier.setattr(schema, "HEAD", release)
+        Database.open(data_dir).close()
+    body = {"address": "10.7.0.50", "mac": "52:54:00:00:00:50", "hostname": "", "never_boot": True, "description": "x"}
+    with sqlite3.connect(data_dir / "bootcart.db") as connection:
+        row = (body["address"], body["mac"], 3, json.dumps(body))
+        connection.execute("INSERT INTO reservations (address, mac, version, body) VALUES (?, ?, ?, ?)", row)
+    connection.close()
+
+    store = open_store(data_dir, SetClock())
+    (kept,) = store.directory.reservations()
+    other = kept.model_copy(update={"address": kept.address + 1})
+    store.database.write(lambda opened: records.save(opened, None, other), lambda _: None)
+    store.close()
+
+    assert (kept.never_boot, kept.scope, kept.options) == (True, "subnet", {})
+    again = open_store(data_dir, SetClock())
+    held = again.directory.reservations_for(kept.mac)
+    again.close()
+    assert [str(each.address) for each in held] == ["10.7.0.50", "10.7.0.51"]
 
 
 def test_an_upgrade_that_fails_leaves_the_schema_it_had_and_a_backup(
