@@ -17,7 +17,8 @@ from app.errors import BootcartError
 from app.model.inert import inert
 
 _TIMES = frozenset(
-    "at began created ended expires heard heartbeat issued last_failed now probed reported retry seen since started time".split()
+    {"at", "began", "created", "ended", "expires", "heard", "heartbeat", "issued", "last_failed", "now", "probed"}
+    | {"reported", "retry", "seen", "since", "started", "time"}
 )
 _GAP = "  "
 

@@ -24,7 +24,7 @@ _BOOTING_STAGES = ("rom", "ipxe")
 
 
 class Segments:
-    """Joins interfaces, probe, gate and router answers; everything runs in the main loop, but for what says otherwise."""
+    """Joins interfaces, probe, gate and router answers; all runs in the main loop but for what says otherwise."""
 
     def __init__(
         self, settings: Settings, directory: Directory, emit: Callable[[EventDraft], None], clock: Clock
@@ -95,7 +95,10 @@ class Segments:
     # --- what others ask ------------------------------------------------------------------------------------------
 
     def listing(self) -> list[Interface]:
-        """Every interface with what the engine knows of it, also those that are missed; loopback is left out; any thread may ask."""
+        """Every interface with what the engine knows of it, also those that are missed; loopback is left out.
+
+        Any thread may ask.
+        """
         present = [interface for interface in self.interfaces.current() if interface.kind != "loopback"]
         names = {interface.name for interface in present}
         missed = [Interface(name=name) for name in self.outages() if name not in names]

@@ -218,7 +218,7 @@ class ProbeService:
                 self._on_foreign(name, server)
 
     def _is_to_be_told(self, name: str, now: float) -> bool:
-        """Whoever makes up a server with each packet is told of so many times, and no more, until an hour has passed."""
+        """Who makes up a server with each packet is told of so many times an hour and no more."""
         told = self._told.setdefault(name, deque(maxlen=_REMEMBERED))
         if len(told) == _REMEMBERED and now - told[0] < _NEWS_AGAIN:
             return False
