@@ -27,7 +27,6 @@ from app.netboot.bootpath import (
     script_path,
     secret_path,
 )
-from app.netboot.grub import CONFIG, config_of
 from app.netboot.render import GIVE_BACK, RenderError
 from app.netboot.timeline import INSTALLER
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
@@ -38,7 +37,6 @@ from app.services.bootfs.neighbours import ndisc as kernel_ndisc
 from app.services.bootfs.roots import Files
 from app.services.bootfs.scripts import (
     BOOT,
-    GRUB,
     MASK,
     AnswerFile,
     Asker,
@@ -110,9 +108,6 @@ class BootFs:
         secret = secret_path(request.path)
         if secret is not None:
             return self._answer(request, *secret)
-        named = config_of(request.path)
-        if named is not None:
-            return self._grub(request, named)
         return self._file(request.path)
 
     def shared(self, path: str) -> Answer:
@@ -222,15 +217,7 @@ class BootFs:
             self._learn(mac, peer)
         return True
 
-    def _grub(self, request: FileRequest, mac: str) -> Answer:
-        """GRUB's configuration: the operator's where there is one, else this machine's script in GRUB's language."""
-        folder = request.path.rpartition("/")[0]
-        if self._files.there(request.path) or self._files.there(f"{folder}/{CONFIG}".lstrip("/")):
-            return self._file(request.path)
-        mac = mac or self.mac_of(request.peer)
-        return self._script(request, mac, GRUB) if mac else None
-
-    def _script(self, request: FileRequest, mac: str, template: str = BOOT) -> Answer:
+    def _script(self, request: FileRequest, mac: str) -> Answer:
         if not self._holds(mac, request.peer):
             return Refusal(request.path, f"{request.peer} is not the machine {mac}")
         if "failed" in request.query:
@@ -245,7 +232,6 @@ class BootFs:
             self._view,
             lambda: self._token(mac, request.peer, choice.machine),
             int(attempt) if attempt.isdecimal() and len(attempt) < 4 else 0,
-            template,
         )
         if found.left_alone:
             return Refusal(request.path, f"{choice.machine.name} is to be left alone ({choice.name})")
@@ -276,7 +262,7 @@ class BootFs:
         armed = bootenv is not None and bootenv.installs and not bootenv.errors
         if bootenv is None or not armed or str(choice.machine.id) != claims.machine:
             return Refusal(shown, f"{choice.machine.name} is not to be installed now")
-        template = next((each for each in bootenv.templates if each.path == name and each.name not in (BOOT, GRUB)), None)
+        template = next((each for each in bootenv.templates if each.path == name and each.name != BOOT), None)
         if template is None:
             return Refusal(shown, f"{bootenv.name} has no such answer file")
         asker = self._asker(claims.mac, str(request.peer), request.local)
@@ -294,7 +280,7 @@ class BootFs:
         return Served(shown, Role.ANSWER, body=text.encode("utf-8"), content_type=template.content_type, facts=facts)
 
     def _token(self, mac: str, address: IPv4Address, machine: Machine, installs: str = "") -> str:
-        """Good for as long as the preferences say; for an installation with the environment `installs`, as that lasts."""
+        """Good for as long as the preferences say; to install the environment `installs`, for as long as that takes."""
         known = machine.registered
         kept = float(self._view.preference("known-token-timeout" if known else "unknown-token-timeout"))
         lease = self._view.lease_at(address)
