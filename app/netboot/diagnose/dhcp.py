@@ -80,6 +80,13 @@ _SILENT: dict[str, tuple[str, str, str, str, str]] = {
         "reservations",
         "bootcart reservations create ADDRESS --mac MAC",
     ),
+    "no-picker": (
+        "its subnet's pickers find nothing",
+        "the subnet's pickers find no address for it: it has none yet, and asks for none that is free",
+        "add next-free to the subnet's pickers, or reserve an address for it",
+        "subnets",
+        "bootcart subnets update SUBNET --pickers hint,next-free,most-expired",
+    ),
     "not-stored": (
         "its lease cannot be stored",
         "its lease could not be stored, and what is not stored is not given",

@@ -59,6 +59,11 @@ def test_d01_no_subnet_covers_it() -> None:
         ("holding", "the engine is on hold", "bootcart release"),
         ("pool-exhausted", "no free address left", "bootcart subnets update diag --range FIRST-LAST"),
         ("reservations-only", "it has no reservation", "bootcart reservations create ADDRESS --mac 52:54:00:98:be:00"),
+        (
+            "no-picker",
+            "its subnet's pickers find nothing",
+            "bootcart subnets update diag --pickers hint,next-free,most-expired",
+        ),
         ("no-address", "our interface has no address", "bootcart interfaces list"),
         ("bad-relay", "the relay's address is wrong", "bootcart events list --machine node-07"),
         ("not-stored", "its lease cannot be stored", "bootcart events list --kind store."),
