@@ -105,8 +105,8 @@ PREFERENCES: tuple[Preference, ...] = (
         name="loader-uefi",
         value="ipxe.efi",
         default="ipxe.efi",
-        description="boot loader for x64 UEFI firmware",
-        choices=("ipxe.efi", "snponly.efi"),
+        description="boot loader for x64 UEFI firmware; shimx64.efi is signed, and starts GRUB under Secure Boot",
+        choices=("ipxe.efi", "snponly.efi", "shimx64.efi"),
     ),
     Preference(
         name="loader-ia32",

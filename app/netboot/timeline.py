@@ -14,6 +14,7 @@ HOPS: dict[str, tuple[str, str]] = {
     "request": ("REQUEST", "its REQUEST"),
     "ack": ("ACK", "our ACK"),
     "loader": ("loader", "it to fetch the boot loader"),
+    "grub": ("GRUB", "shim to fetch GRUB"),
     "ipxe": ("iPXE DHCP", "iPXE to ask for an address"),
     "script": ("script", "iPXE to fetch its script"),
     "kernel": ("kernel", "iPXE to fetch the kernel"),
@@ -72,6 +73,8 @@ class _Boot:
     firmware: str = ""
     http: bool = False
     proxy: bool = False
+    shim: bool = False
+    """It goes by shim and GRUB, not by iPXE."""
     no_file: str = ""
     """Why no boot file is given, in words."""
     reason: str = ""
@@ -170,13 +173,21 @@ def _offered(event: Event) -> str:
 
 def _withheld(boot: _Boot, event: Event) -> None:
     if event.kind.rpartition(".")[2] in ("offer", "ack"):
+        boot.shim = boot.shim or _named(event.data.get("bootfile")).startswith("shim")
         boot.no_file = "" if event.data.get("bootfile") else str(event.data.get("why", "")) or "no boot file"
         boot.reason = "" if event.data.get("bootfile") else str(event.data.get("reason", ""))
+
+
+def _named(path: object) -> str:
+    """The last part of a path or URL."""
+    return str(path or "").rpartition("/")[2].lower()
 
 
 def _transfer(boot: _Boot, event: Event, role: str) -> None:
     verb, data = event.kind.rpartition(".")[2], event.data
     name = str(data.get("file") or data.get("path") or "").lstrip("/")
+    if role == "loader" and _named(name).startswith("grub"):
+        role, boot.shim = "grub", True
     if verb == "started":
         boot.hop(role).saw(event, f"{name} {_size(int(data.get('size') or 0))}")
     elif verb == "sent":
@@ -261,13 +272,13 @@ def _expected(boot: _Boot) -> tuple[list[str], set[str]]:
     if boot.no_file:
         # An EFI client given no boot file often does not even take the offer.
         skipped.update(name for name in ("request", "ack") if name not in boot.facts)
-        started = [name for name in ("loader", "ipxe") if name in boot.facts]
+        started = [name for name in ("loader", "grub", "ipxe") if name in boot.facts]
         return [*_ADDRESS_HOPS, *started, "local"], skipped
     if boot.proxy:
         skipped.update(name for name in ("request", "ack") if name not in boot.facts)
     if not boot.rom:
         skipped.update(("loader", "ipxe"))
-    names = [*_ADDRESS_HOPS, "loader", "ipxe", "script"]
+    names = [*_ADDRESS_HOPS, "loader", "grub" if boot.shim else "ipxe", "script"]
     if boot.boots in ("local", "ignore"):
         return [*names, "local"], skipped
     names += ["kernel"] if boot.loads == "kernel" else ["kernel", "initrd"]
@@ -323,7 +334,7 @@ def timeline(events: Sequence[Event], now: float) -> Timeline:
                 ended=facts.ended,
                 delta=delta,
                 detail=facts.detail,
-                waiting_for=waiting if at == name and state is HopState.WAITING else "",
+                waiting_for=_waits(boot, waiting) if at == name and state is HopState.WAITING else "",
                 events=tuple(facts.events),
             )
         )
@@ -337,6 +348,11 @@ def timeline(events: Sequence[Event], now: float) -> Timeline:
         complete=complete,
         retries=boot.retries,
     )
+
+
+def _waits(boot: _Boot, words: str) -> str:
+    """What is waited for, by the loader that is to bring it."""
+    return words.replace("iPXE", "GRUB") if boot.shim else words
 
 
 def _state(facts: _Facts, skipped: bool) -> HopState:

@@ -151,6 +151,10 @@ def test_preferences_choose_the_loader() -> None:
 
     assert answer(pxe(0), world).bootfile == "ipxe.pxe"
     assert answer(pxe(7), world).bootfile == "snponly.efi"
+    shim = World(prefs={"loader-uefi": "shimx64.efi"})
+    assert answer(pxe(7), shim).bootfile == "shimx64.efi"
+    assert answer(pxe(16, kind="HTTPClient"), shim).bootfile == "http://10.7.0.1:8090/shimx64.efi"
+    assert answer(ipxe(7), shim).bootfile == SCRIPT
     assert answer(pxe(16, kind="HTTPClient"), world).bootfile == "http://10.7.0.1:8090/snponly.efi"
 
 

@@ -67,6 +67,20 @@ PATHS = {
         *dhcp(8, "ipxe", "http://10.7.0.1:8090/boot/x.ipxe", firmware="uefi"),
         *PAYLOAD,
     ],
+    "uefi-pxe by shim": [
+        *dhcp(0, "rom", "shimx64.efi", **UEFI),
+        (4.0, "tftp.aborted", {"file": "shimx64.efi", "code": 8, "probe": True, "role": "loader"}),
+        *fetch(4, "loader", "shimx64.efi", "tftp"),
+        (5.5, "tftp.missing", {"file": "revocations_sku.efi"}),
+        *fetch(6, "loader", "grubx64.efi", "tftp"),
+        *PAYLOAD,
+    ],
+    "uefi-http by shim": [
+        *dhcp(0, "rom", "http://10.7.0.1/shimx64.efi", firmware="uefi", vendor_class="HTTPClient:Arch:00016"),
+        *fetch(4, "loader", "/shimx64.efi"),
+        *fetch(6, "loader", "/grubx64.efi"),
+        *PAYLOAD,
+    ],
     "bios-ipxe": [*dhcp(0, "ipxe", "http://10.7.0.1:8090/boot/x.ipxe", firmware="bios", arch_name="BIOS"), *PAYLOAD],
 }
 
@@ -81,13 +95,24 @@ def test_a_healthy_boot_is_complete(path: str) -> None:
 
     assert found.complete
     assert found.at == ""
-    assert found.path == path
+    assert found.path == path.partition(" ")[0]
     assert set(states(found).values()) <= {HopState.DONE, HopState.SKIPPED}
     assert {n for n, s in states(found).items() if s is HopState.SKIPPED} == (
         {"loader", "ipxe"} if path == "bios-ipxe" else set()
     )
     assert found.started == 1000
     assert all(hop.delta is not None and hop.delta >= 0 for hop in found.hops[1:] if hop.state is HopState.DONE)
+
+
+def test_a_boot_through_shim_waits_for_grub_and_not_for_ipxe() -> None:
+    whole = events(*PATHS["uefi-pxe by shim"])
+    grub = next(event.id for event in whole if event.data.get("file") == "grubx64.efi")
+
+    before, after = timeline(whole[: grub - 1], 1007), timeline(whole[: grub + 1], 1010)
+
+    assert (before.at, before.hops[5].waiting_for) == ("grub", "shim to fetch GRUB")
+    assert (after.at, after.hops[6].waiting_for) == ("script", "GRUB to fetch its script")
+    assert "ipxe" not in states(after)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -10,11 +10,14 @@ from app.model.bootenv import BootEnv, BootKind
 from app.model.machine import Machine, stranger
 from app.netboot.bootpath import ANSWER_FOLDER, answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
+from app.netboot.grub import failure_config, quoted
 from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.token import MASK
 from app.netboot.view import NetworkView
 
 BOOT = "boot"
+GRUB = "grub"
+"""Its script for GRUB, where it has one."""
 ARGUMENTS = "arguments"
 
 
@@ -151,6 +154,7 @@ def rendered(
         "answer_url": _answer_url(bootenv, asker.base, token),
         "report_url": _report_url(asker.base, token),
         "fail": _fail,
+        "grub": quoted,
     }
     if ARGUMENTS in templates:
         # One line, whatever the definition's YAML made of it: it becomes a kernel command line.
@@ -173,9 +177,15 @@ class Given:
 
 
 def given(
-    choice: Choice, content: Content, asker: Asker, view: NetworkView, token: Callable[[], str], attempt: int = 0
+    choice: Choice,
+    content: Content,
+    asker: Asker,
+    view: NetworkView,
+    token: Callable[[], str],
+    attempt: int = 0,
+    template: str = BOOT,
 ) -> Given:
-    """The boot script of a machine, or the one that says on its screen why there is none."""
+    """The boot script of a machine, or the one that says on its screen why there is none; `template`: for whom."""
     bootenv = content.bootenv(choice.name)
     if bootenv is not None and bootenv.kind is BootKind.IGNORE:
         return Given(choice, bootenv, left_alone=True)
@@ -184,11 +194,17 @@ def given(
             why = "; ".join(bootenv.errors) if bootenv else "there is no boot environment of this name"
             hint = "assign another one, or bring what is missing: the machine asks again by itself"
             raise RenderError(choice.name, "", 0, why, hint)
-        text = rendered(bootenv, content.templates(bootenv.name), choice, asker, view, token)
+        templates = content.templates(bootenv.name)
+        if template == GRUB and GRUB not in templates:
+            why = "it has no template named grub, so it cannot be booted through shim"
+            raise RenderError(choice.name, "", 0, why, "assign another one, or name another loader-uefi")
+        text = rendered(bootenv, templates, choice, asker, view, token, template)
     except RenderError as error:
         place = f"{error.template} line {error.line}" if error.line else ""
         again = f"{asker.base}/{script_path(asker.mac)}"
         title = f"{choice.machine.name} cannot boot {choice.name} now"
+        if template == GRUB:
+            return Given(choice, bootenv, failure_config(title, (place, error.why)), error)
         return Given(choice, bootenv, failure_script(title, (place, error.why), again, attempt), error)
     return Given(choice, bootenv, text)
 
@@ -210,7 +226,7 @@ def answer_files(found: Given, content: Content, asker: Asker, view: NetworkView
     files: list[AnswerFile] = []
     texts = content.templates(bootenv.name)
     for template in bootenv.templates:
-        if template.name == BOOT or answer_path(MASK, template.path) not in found.text:
+        if template.name in (BOOT, GRUB) or answer_path(MASK, template.path) not in found.text:
             continue
         path = f"{ANSWER_FOLDER}/{template.path}"
         try:

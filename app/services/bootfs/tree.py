@@ -27,6 +27,7 @@ from app.netboot.bootpath import (
     script_path,
     secret_path,
 )
+from app.netboot.grub import CONFIG, config_of
 from app.netboot.render import GIVE_BACK, RenderError
 from app.netboot.timeline import INSTALLER
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
@@ -37,6 +38,7 @@ from app.services.bootfs.neighbours import ndisc as kernel_ndisc
 from app.services.bootfs.roots import Files
 from app.services.bootfs.scripts import (
     BOOT,
+    GRUB,
     MASK,
     AnswerFile,
     Asker,
@@ -108,6 +110,9 @@ class BootFs:
         secret = secret_path(request.path)
         if secret is not None:
             return self._answer(request, *secret)
+        named = config_of(request.path)
+        if named is not None:
+            return self._grub(request, named)
         return self._file(request.path)
 
     def shared(self, path: str) -> Answer:
@@ -217,7 +222,15 @@ class BootFs:
             self._learn(mac, peer)
         return True
 
-    def _script(self, request: FileRequest, mac: str) -> Answer:
+    def _grub(self, request: FileRequest, mac: str) -> Answer:
+        """GRUB's configuration: the operator's where there is one, else this machine's script in GRUB's language."""
+        folder = request.path.rpartition("/")[0]
+        if self._files.there(request.path) or self._files.there(f"{folder}/{CONFIG}".lstrip("/")):
+            return self._file(request.path)
+        mac = mac or self.mac_of(request.peer)
+        return self._script(request, mac, GRUB) if mac else None
+
+    def _script(self, request: FileRequest, mac: str, template: str = BOOT) -> Answer:
         if not self._holds(mac, request.peer):
             return Refusal(request.path, f"{request.peer} is not the machine {mac}")
         if "failed" in request.query:
@@ -232,6 +245,7 @@ class BootFs:
             self._view,
             lambda: self._token(mac, request.peer, choice.machine),
             int(attempt) if attempt.isdecimal() and len(attempt) < 4 else 0,
+            template,
         )
         if found.left_alone:
             return Refusal(request.path, f"{choice.machine.name} is to be left alone ({choice.name})")
@@ -262,7 +276,8 @@ class BootFs:
         armed = bootenv is not None and bootenv.installs and not bootenv.errors
         if bootenv is None or not armed or str(choice.machine.id) != claims.machine:
             return Refusal(shown, f"{choice.machine.name} is not to be installed now")
-        template = next((each for each in bootenv.templates if each.path == name and each.name != BOOT), None)
+        files = (each for each in bootenv.templates if each.name not in (BOOT, GRUB))
+        template = next((each for each in files if each.path == name), None)
         if template is None:
             return Refusal(shown, f"{bootenv.name} has no such answer file")
         asker = self._asker(claims.mac, str(request.peer), request.local)
