@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ EXIT_CONFIGURATION = 78
 EXIT_AGAIN = 1
 
 _SWITCH_SECONDS = 0.001
+_COLLECT = (20_000, 50, 100)
 
 _LIST_FIELDS = frozenset({"interface", "file_root", "disable"})
 _SWITCHES = frozenset({"take_over"})
@@ -69,6 +71,9 @@ def main(arguments: Sequence[str], signals: Signals | None = None) -> int:
     # A thread that answers machines lets go of the interpreter with every packet, and would wait 5 ms to have it back
     # while another thread, the store's writer say, has it.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    # Leases, machines and events are no cycles, and come by the thousand: the collector would look at all of them for
+    # nothing, every few hundred packets.
+    gc.set_threshold(*_COLLECT)
     try:
         from pathlib import Path
 
