@@ -66,12 +66,23 @@ def bench(folder: Path, rounds: int, seconds: float, say: Callable[[str], None])
         there, pid = stack.enter_context(
             site.peer("starlette", command, state / "log", lambda at: "#!ipxe" in script(at))
         )
+        # What uvicorn is without its compiled extras.
+        plain, plain_pid = stack.enter_context(
+            site.peer(
+                "plain",
+                [*command, "--loop", "asyncio", "--http", "h11"],
+                state / "plain",
+                lambda at: "#!ipxe" in script(at),
+            )
+        )
         lengths = [len(script(at)) for at in (where, there)]
         say(f"  a script of {lengths[0]} characters, the peer's of {lengths[1]}")
         assert lengths[0] >= lengths[1] > 1000
         ours = Side("bootcart", _asker(where, path, seconds, engine.process.pid))
         starlette = Side("starlette", _asker(there, path, seconds, pid))
-        alternate([ours, starlette], rounds, say)
+        slower = Side("starlette without uvloop and httptools", _asker(plain, path, seconds, plain_pid))
+        alternate([ours, starlette, slower], rounds, say)
+        say(f"  to Starlette without uvloop and httptools: {ratio(ours, slower):.2f}×")
     failed = "; ".join(run.lost for run in ours.runs if run.lost)
     value = 0 if failed else ratio(ours, starlette)
     return [Verdict("boot scripts/s to uvicorn and Starlette", value, 1.0, 2.0, "×", note=failed)]
