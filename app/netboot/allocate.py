@@ -76,6 +76,11 @@ class LeaseTable:
         """The committed lease of an address, of any state."""
         return self._records.get(int(address))
 
+    def taken(self, address: IPv4Address, now: float) -> bool:
+        """Somebody has a lease of an address, or will once it is on the disk."""
+        record = self._records.get(int(address))
+        return int(address) in self._pending or (record is not None and _live(record, now))
+
     def find(self, client: Client, subnet: Subnet, view: NetworkView, now: float) -> Lease | None:
         """The lease this client has or had in a subnet: the live one if any, else the newest; never a declined one."""
         held = [

@@ -246,12 +246,22 @@ class DhcpService(Responder):
     def _unclaimed(self, address: IPv4Address) -> None:
         now = self.now()
         held = self._conflicts.unclaimed(address, now)
-        if held is not None:
-            events = tuple(event.model_copy(update={"time": now}) for event in held.found.events)
-            self._finish(replace(held.found, events=events))
+        if held is None:
+            return
+        if self._table.taken(address, now):
+            self._again(held)
+            return
+        events = tuple(event.model_copy(update={"time": now}) for event in held.found.events)
+        self._finish(replace(held.found, events=events))
 
     def _claimed(self, address: IPv4Address, mac: str, interface: str) -> None:
         """Somebody answers for an address: it is kept back, and the client is offered another."""
+        if self._table.taken(address, self.now()):
+            # A machine that comes before this client asked for it meanwhile; the lease is the newer word.
+            held = self._conflicts.release(address)
+            if held is not None:
+                self._again(held)
+            return
         held = self._conflicts.claimed(address, mac, interface, self._view, self.now())
         if held is None:
             return
@@ -266,9 +276,13 @@ class DhcpService(Responder):
     def _quarantined(self, held: Held, found: Answer, error: BaseException | None, shifted: float) -> None:
         self._settled(found, error, shifted)
         if error is None:
-            again = answer(held.request, held.arrival, self._view, self._table, self._policy, self.now())
-            events = tuple(event for event in again.events if event.kind != "dhcp.discover")
-            self._offer(replace(again, events=events), held.request, held.arrival)
+            self._again(held)
+
+    def _again(self, held: Held) -> None:
+        """Offer the client of an OFFER that waited what it would get now."""
+        found = answer(held.request, held.arrival, self._view, self._table, self._policy, self.now())
+        events = tuple(event for event in found.events if event.kind != "dhcp.discover")
+        self._offer(replace(found, events=events), held.request, held.arrival)
 
     def _finish(self, found: Answer) -> None:
         if found.reply is None and not found.events:

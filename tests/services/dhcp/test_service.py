@@ -19,7 +19,7 @@ from app.netboot.exchange import Answer, Arrival, Policy
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import DhcpPacket, MessageType
 from app.services.dhcp import DhcpService, ProxyDhcpService
-from tests.netboot.dhcpworld import MAC, OTHER, SERVER, World, pxe, request
+from tests.netboot.dhcpworld import MAC, OTHER, SERVER, World, machine, pxe, request
 
 ADDRESS = IPv4Address("10.7.0.100")
 ARRIVAL = Arrival("lo", (IPv4Interface("10.7.0.1/24"),), frozenset({SERVER}))
@@ -350,9 +350,9 @@ async def test_the_boot_service_starts_and_stops_again() -> None:
 
 
 @asynccontextmanager
-async def asking(journal: FakeJournal, seconds: float = 60) -> AsyncIterator[Service]:
+async def asking(journal: FakeJournal, seconds: float = 60, **more: Any) -> AsyncIterator[Service]:
     """A service whose segment is always asked who uses an address, and never answers by itself."""
-    async with running(journal, probe_seconds=seconds) as service:
+    async with running(journal, probe_seconds=seconds, **more) as service:
         service._arp.ask = lambda address, interface: service.asked.append(address) or True
         yield service
 
@@ -426,6 +426,30 @@ async def test_f15_a_quarantine_that_cannot_be_stored_leaves_the_client_unanswer
 
         assert service.sent == []
         assert service.kinds == ["dhcp.discover", "dhcp.silent"]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("answers", [False, True])
+async def test_f15_an_address_that_is_leased_while_its_offer_waits(stored: bool, answers: bool) -> None:
+    """A registered machine may have what a stranger was only offered, and answers for it: it is no squatter."""
+    journal = FakeJournal()
+    async with asking(journal, world=World(machines=[machine(OTHER)])) as service:
+        await service.take(request())
+        await service.take(selecting(OTHER))
+        if stored:
+            journal.write()
+        if answers:
+            await service.do(service._claimed, ADDRESS, OTHER, "lo")
+        else:
+            await service.do(service._unclaimed, ADDRESS)
+        if not stored:
+            journal.write()
+        await service.do(service._unclaimed, ADDRESS + 1)
+
+        assert [(packet.mac, packet.yiaddr) for packet in service.sent] == [(OTHER, ADDRESS), (MAC, ADDRESS + 1)]
+        assert [lease.state for lease in service.told] == [LeaseState.BOUND]
+        assert journal.queue == []
+        assert service.counters["conflicts"] == 0
 
 
 async def test_f15_where_nobody_can_be_asked_nobody_waits() -> None:
