@@ -1,0 +1,36 @@
+"""Secure Boot with Microsoft's keys, on real firmware: the signed shim, the signed GRUB, the signed kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.site import Site, done, site
+
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.timeout(1200)]
+
+HOPS = ("discover", "offer", "request", "ack", "loader", "grub", "script", "kernel", "initrd", "agent", "inventory")
+KINDS = {"uefi": "uefi-pxe", "uefi-http": "uefi-http"}
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as made:
+        made.engine.subnet()
+        made.engine.served()
+        yield made
+
+
+def test_through_shim_and_grub_it_posts_its_inventory(here: Site) -> None:
+    here.engine.told("prefs", "set", "loader-uefi", "shimx64.efi")
+    machines = {kind: here.power_on(f"{kind}:secureboot=on", number=n) for n, kind in enumerate(KINDS, 1)}
+
+    for kind, vm in machines.items():
+        found, boot = here.inventory(vm, "Secure Boot, shim and GRUB")
+
+        assert (boot.path, done(boot)) == (KINDS[kind], HOPS)
+        assert found.inventory is not None
+        assert found.inventory.secure_boot == "enabled"
+        assert found.registered
