@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from app.clock import Clock
@@ -34,6 +34,7 @@ from app.services.boothttp.service import BootHttpService
 from app.services.commands.layer import Change, CommandLayer
 from app.services.content.service import ContentService, shipped
 from app.services.dhcp import DhcpService, ProxyDhcpService
+from app.services.interfaces import holding6
 from app.services.machines.addresses import AddressWatch
 from app.services.machines.diagnosis import Diagnoses
 from app.services.machines.installs import Installs
@@ -175,11 +176,13 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, emit)
 
 
-def _accepts(settings: Settings, segments: Segments) -> Callable[[IPv4Address], bool]:
+def _accepts(settings: Settings, segments: Segments) -> Callable[[IPv4Address | IPv6Address], bool]:
     """Connections to the addresses of served interfaces, and to loopback, are wanted."""
     names = frozenset(settings.interface)
 
-    def accepts(local: IPv4Address) -> bool:
+    def accepts(local: IPv4Address | IPv6Address) -> bool:
+        if isinstance(local, IPv6Address):
+            return not names or local.is_loopback or not names.isdisjoint(holding6(local))
         held = [i for i in segments.interfaces.current() if any(a.ip == local for a in i.addresses)]
         return not names or any(i.name in names or i.kind == "loopback" for i in held)
 

@@ -8,7 +8,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ _GROUPS = 0x1 | 0x10 | 0x40
 # Changes come in bursts (link up, address, route): look once the burst is over.
 _SETTLE = 0.05
 _SYS = Path("/sys/class/net")
+_INET6 = Path("/proc/net/if_inet6")
 
 
 def _read(path: Path) -> str:
@@ -74,6 +75,19 @@ def parse(links: Sequence[dict[str, Any]], routes: Sequence[dict[str, Any]], sys
             )
         )
     return tuple(found)
+
+
+def holding6(address: IPv6Address, table: Path = _INET6) -> set[str]:
+    """The interfaces that have an IPv6 address (proc(5), `/proc/net/if_inet6`).
+
+    Several may have the same link-local one: the index in the address's scope, where there is one, tells which.
+    """
+    held: set[str] = set()
+    for line in _read(table).splitlines():
+        octets, index, _, _, _, name = line.split()
+        if octets == address.packed.hex() and address.scope_id in (None, str(int(index, 16))):
+            held.add(name)
+    return held
 
 
 async def _ip(*arguments: str) -> list[dict[str, Any]]:

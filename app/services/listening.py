@@ -1,10 +1,24 @@
-"""Why a port cannot be listened on, in words, with what to do."""
+"""What can be listened on; and why a port cannot be, in words, with what to do."""
 
 from __future__ import annotations
 
 import errno
+import socket
 
 from app.errors import BootcartError, ConflictError, ForbiddenError, UnavailableError
+
+# What the kernel answers where IPv6 is not built in, or is switched off for the whole host.
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+
+def has_ipv6() -> bool:
+    """This host can be reached by IPv6 at all."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::", 0))
+    except OSError as error:
+        return error.errno not in _NO_IPV6
+    return True
 
 
 def cannot_listen(error: OSError, protocol: str, address: str, port: int, flag: str) -> BootcartError:

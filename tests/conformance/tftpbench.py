@@ -9,16 +9,19 @@ import random
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import tftpy
 
 from tests import netns
 from tests.services.tftp.peer import Peer, Service, serving
 
+T = TypeVar("T")
 SERVER, SECOND, READER = "10.7.0.1", "10.7.0.2", "10.7.0.9"
 SERVER6, READER6 = "fd00:7::1", "fd00:7::9"
 PORT = 69
@@ -127,7 +130,7 @@ def _filled(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _lan() -> Iterator[tuple[str, str]]:
+def lan() -> Iterator[tuple[str, str]]:
     """Two namespaces on one wire, both with IPv6; the server has two addresses of each kind."""
     with netns.namespace("server") as server, netns.namespace("reader") as reader:
         for ns in (server, reader):
@@ -145,33 +148,38 @@ def _lan() -> Iterator[tuple[str, str]]:
 def benched(folder: Path) -> Iterator[Bench]:
     """A running bench; `folder` takes the files. The service has a thread and a loop of its own, in its namespace."""
     root = _filled(folder)
-    with _lan() as (server, reader):
-        ready: Future[Service] = Future()
-        ends: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    with lan() as (server, reader), hosted(server, lambda: serving(root, "0.0.0.0", "::", PORT)) as service:
+        yield Bench(service, server, reader, root)
 
-        async def main() -> None:
-            end = asyncio.Event()
-            async with serving(root, "0.0.0.0", "::", PORT) as service:
-                ends.set_result((asyncio.get_running_loop(), end))
-                ready.set_result(service)
-                await end.wait()
 
-        def work() -> None:
-            try:
-                netns.call(server, lambda: asyncio.run(main()))
-            except BaseException as error:
-                ready.set_exception(error)
+@contextlib.contextmanager
+def hosted(ns: str, start: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
+    """A service that runs in a namespace, in a thread and a loop of its own."""
+    ready: Future[T] = Future()
+    ends: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
-        thread = threading.Thread(target=work, name="tftp server")
-        thread.start()
+    async def main() -> None:
+        end = asyncio.Event()
+        async with start() as service:
+            ends.set_result((asyncio.get_running_loop(), end))
+            ready.set_result(service)
+            await end.wait()
+
+    def work() -> None:
         try:
-            service = ready.result(60)
-            yield Bench(service, server, reader, root)
-        finally:
-            if ends.done():
-                loop, end = ends.result()
-                loop.call_soon_threadsafe(end.set)
-            thread.join(60)
+            netns.call(ns, lambda: asyncio.run(main()))
+        except BaseException as error:
+            ready.set_exception(error)
+
+    thread = threading.Thread(target=work, name="server under test")
+    thread.start()
+    try:
+        yield ready.result(60)
+    finally:
+        if ends.done():
+            loop, end = ends.result()
+            loop.call_soon_threadsafe(end.set)
+        thread.join(60)
 
 
 def descriptors() -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Address
 from pathlib import Path
 
 import pytest
 
 from app.model.engine import Interface
-from app.services.interfaces import InterfaceService, describe_changes, parse
+from app.services.interfaces import InterfaceService, describe_changes, holding6, parse
 from tests import netns
 
 LINKS = [
@@ -131,3 +131,18 @@ def test_the_kernels_changes_are_followed() -> None:
     assert heard[0] == "eth0 got 10.8.0.1/24"
     assert "eth0 lost 10.7.0.1/24" in heard
     assert heard[-1] == "eth0 is gone"
+
+
+def test_who_holds_an_ipv6_address(tmp_path: Path) -> None:
+    table = tmp_path / "if_inet6"
+    table.write_text(
+        "fd000007000000000000000000000001 02 40 00 80     eth0\n"
+        "fe800000000000000000000000000001 02 40 20 80     eth0\n"
+        "fe800000000000000000000000000001 0a 40 20 80     eth1\n"
+    )
+
+    assert holding6(IPv6Address("fd00:7::1"), table) == {"eth0"}
+    assert holding6(IPv6Address("fe80::1%10"), table) == {"eth1"}
+    assert holding6(IPv6Address("fe80::1"), table) == {"eth0", "eth1"}
+    assert holding6(IPv6Address("fd00:7::2"), table) == set()
+    assert holding6(IPv6Address("::1"), tmp_path / "none") == set()

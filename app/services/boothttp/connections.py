@@ -6,9 +6,9 @@ import asyncio
 import resource
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
 
 from aiohttp import web
@@ -18,15 +18,25 @@ IDLE_SECONDS = 30.0
 """From the connection, or from the last answer, to a whole request head."""
 STUCK_SECONDS = 30
 """How long a peer may take nothing of what is sent to it (tcp(7), TCP_USER_TIMEOUT)."""
+LINGER_SECONDS = 2.0
+"""How long the rest of a body that nobody wants is read, so that the answer is not lost in a reset (RFC 9112 9.6)."""
 PER_SOURCE = 64
 """Connections one address may have."""
 HEADER_MAX = 8190
+
+Address = IPv4Address | IPv6Address
+
+
+def end(name: Sequence[Any]) -> Address:
+    """One end of a connection, as the kernel names it; a link-local address keeps its interface's index."""
+    host, _, *more = name
+    return ip_address(f"{host}%{more[1]}" if more and more[1] else host)
 
 
 class Gate:
     """Admits connections, and counts them."""
 
-    def __init__(self, accepts: Callable[[IPv4Address], bool], counters: dict[str, int]) -> None:
+    def __init__(self, accepts: Callable[[Address], bool], counters: dict[str, int]) -> None:
         """`accepts` is asked for the local address a connection was made to."""
         self.counters = counters
         self._accepts = accepts
@@ -34,10 +44,10 @@ class Gate:
         # Half of what the process may open is left to the others.
         self._most = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
-    def enter(self, peer: str, local: str) -> bool:
+    def enter(self, peer: str, local: Address) -> bool:
         """A connection came; False: it is not wanted."""
         crowded = self._per_source[peer] >= PER_SOURCE or self._per_source.total() >= self._most
-        if crowded or not self._accepts(IPv4Address(local)):
+        if crowded or not self._accepts(local):
             self.counters["dropped"] += 1
             return False
         self._per_source[peer] += 1
@@ -65,7 +75,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         # A peer that is gone already has no name.
-        if not peer or not local or not self._gate.enter(str(peer[0]), str(local[0])):
+        if not peer or not local or not self._gate.enter(str(peer[0]), end(local)):
             cast("asyncio.Transport", transport).abort()
             return
         self._inside = str(peer[0])
@@ -106,6 +116,7 @@ class BootServer(web.Server):
             request_factory=request,
             access_log=None,
             keepalive_timeout=IDLE_SECONDS,
+            lingering_time=LINGER_SECONDS,
             max_line_size=HEADER_MAX,
             max_field_size=HEADER_MAX,
             auto_decompress=False,

@@ -36,7 +36,12 @@ def handed(environment: Mapping[str, str] = os.environ, first: int = _FIRST) -> 
 
 
 def listener(address: str, port: int, kept: Callable[[], socket.socket | None] = handed) -> socket.socket:
-    """A socket that listens: the one that was handed over, unless it serves another address. Raises OSError."""
+    """A socket that listens: the one that was handed over, unless it serves another address. Raises OSError.
+
+    Who asks over IPv6 loads files alone, which is tried again: that socket ends with the engine.
+    """
+    if ":" in address:
+        return _listener6(address, port)
     found = kept() if port else None
     if found is not None and found.getsockname() not in (_UNBOUND, (address, port)):
         # The settings have changed since: nobody is to connect there any more.
@@ -48,6 +53,19 @@ def listener(address: str, port: int, kept: Callable[[], socket.socket | None] =
         if sock.getsockname() == _UNBOUND:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((address, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _listener6(address: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
         sock.listen(BACKLOG)
     except OSError:
         sock.close()

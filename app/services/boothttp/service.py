@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from app.clock import Clock
+from app.errors import BootcartError
 from app.model.event import EventDraft, Level
 from app.netboot.bootpath import (
     REPORT_FOLDER,
@@ -31,14 +33,15 @@ from app.netboot.timeline import transfer_words
 from app.netboot.token import TokenRefusedError, masked
 from app.netboot.words import plain
 from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
-from app.services.boothttp.connections import BootServer, Gate
+from app.services.boothttp.connections import Address, BootServer, Gate, end
 from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
 from app.services.boothttp.listener import BACKLOG, NAME, listener, silence
 from app.services.boothttp.ranges import Part, choose
 from app.services.boothttp.reports import Installs, ReportApi
-from app.services.listening import cannot_listen
+from app.services.listening import cannot_listen, has_ipv6
 
 TELL_PER_SECOND = 20
+_HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)  # RFC 9112 section 3.2, RFC 3986 section 3.2.2
 _TOLD_AT_START = (Role.LOADER, Role.KERNEL, Role.INITRD)
 
 
@@ -47,7 +50,11 @@ class Tree(World, Protocol):
 
     def resolve(self, request: FileRequest) -> Answer: ...
 
-    def mac_of(self, address: IPv4Address) -> str: ...
+    def shared(self, path: str) -> Answer:
+        """What is given to anybody, whoever asks."""
+        ...
+
+    def mac_of(self, address: IPv4Address | IPv6Address) -> str: ...
 
     def like(self, path: str) -> tuple[str, ...]:
         """Paths that are there and look like this one, the closest first."""
@@ -70,12 +77,15 @@ class BootHttpService:
         *,
         token_key: bytes,
         address: str = "0.0.0.0",  # noqa: S104 - machines reach it by whichever network they are on
+        address6: str = "::",
         port: int = 8090,
-        accepts: Callable[[IPv4Address], bool] = lambda local: True,
+        accepts: Callable[[Address], bool] = lambda local: True,
         installs: Installs | None = None,
         keep: Callable[[socket.socket, str], None] = lambda sock, name: None,
     ) -> None:
         """`accepts` is asked whether connections to a local address are wanted. `port` 0 takes a free one (tests).
+
+        `address6` empty: IPv4 alone, as on a host without IPv6.
 
         `keep` gets the socket that listens and its name, for whoever holds it beyond this process.
         """
@@ -86,40 +96,58 @@ class BootHttpService:
         self._tree = tree
         self._emit = emit
         self._clock = clock
-        self._address = address
+        self._addresses = (address, address6)
         self._accepts = accepts
         self._keep = keep
         self._agent = AgentApi(registrar, tree, token_key, clock)
         self._reports = ReportApi(installs, tree, token_key, clock) if installs is not None else None
         self._told = (0, 0)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._boot: BootServer | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
         boot = BootServer(self._handle, Gate(self._accepts, self.counters), BODY_MAX)
+        address, address6 = self._addresses
+        await self._listen(boot, address)
+        if address6 and has_ipv6():
+            try:
+                await self._listen(boot, address6)
+            except BootcartError:
+                self._silence()
+                raise
+        self._boot = boot
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="boothttp")
+        shown = (address, f"[{address6}]")[: len(self._servers)]
+        self.listening = tuple(f"tcp {host}:{self.port}" for host in shown)
+
+    async def _listen(self, boot: BootServer, address: str) -> None:
         try:
-            sock = listener(self._address, self.port)
-            self._keep(sock, NAME)
+            sock = listener(address, self.port)
+            if sock.family is socket.AF_INET:
+                self._keep(sock, NAME)
             server = await asyncio.get_running_loop().create_server(boot, sock=sock, backlog=BACKLOG)
         except OSError as error:
-            raise cannot_listen(error, "TCP", self._address, self.port, "--http-port") from error
+            raise cannot_listen(error, "TCP", address, self.port, "--http-port") from error
+        self._servers.append(server)
         self.port = server.sockets[0].getsockname()[1]
-        self._server, self._boot = server, boot
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="boothttp")
-        self.listening = (f"tcp {self._address}:{self.port}",)
+
+    def _silence(self) -> None:
+        for server in self._servers:
+            for sock in server.sockets:
+                silence(sock)
+            server.close()
+        self._servers = []
 
     async def stop(self) -> None:
         """Close everything; downloads that run are cut off."""
-        if self._server is None or self._boot is None or self._pool is None:
+        if self._boot is None or self._pool is None:
             return
-        for sock in self._server.sockets:
-            silence(sock)
-        self._server.close()
+        self._silence()
         await self._boot.shutdown(1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._server = None
+        self._boot = None
         self.listening = ()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -127,15 +155,22 @@ class BootHttpService:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer is gone")
-        peer = IPv4Address(transport.get_extra_info("peername")[0])
-        local = IPv4Address(transport.get_extra_info("sockname")[0])
+        peer = ip_address(transport.get_extra_info("peername")[0])
+        local = end(transport.get_extra_info("sockname"))
+        if not _HOST.fullmatch(request.headers.get("Host", "")):
+            self.counters["malformed"] += 1
+            return _plain(400, "Host names no host")
         target = _target(request)
         raw, _, query = target.partition("?")
         try:
             path = normalise(raw, percent=True)
-            asked = FileRequest(path, peer, local, query=_query(query))
+            words = _query(query)
         except (BadPathError, ValueError) as error:
             return self._refuse(plain(masked(raw)), peer, "", str(error), 404)
+        if isinstance(peer, IPv6Address) or isinstance(local, IPv6Address):
+            if path.startswith(PREFIX):
+                return self._refuse(path, peer, "", "what is made for one machine takes IPv4", 404)
+            return await self._file(request, path, peer, None)
         if path.startswith(PREFIX):
             try:
                 return await self._agent.answer(request, path, peer)
@@ -147,50 +182,51 @@ class BootHttpService:
         if secret is not None and secret[0] == REPORT_FOLDER and self._reports is not None and request.method == "GET":
             _, token, step = secret
             try:
-                return await self._reports.answer(token, step, asked.query, peer)
+                return await self._reports.answer(token, step, words, peer)
             except TokenRefusedError as error:
                 why, shown = f"{error} ({error.why})", f"{REPORT_FOLDER}/{plain(step, 40)}"
                 return self._refuse(shown, peer, self._tree.mac_of(peer), why, 404, reason=error.why.value)
+        return await self._file(request, path, peer, FileRequest(path, peer, local, query=words))
+
+    async def _file(
+        self, request: web.BaseRequest, path: str, peer: Address, asked: FileRequest | None
+    ) -> web.StreamResponse:
+        """`asked` none: the peer is given what anybody is."""
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "files are read here, never written", {"Allow": "GET, HEAD"})
         if self._tree.holding():
             return _plain(503, "Bootcart is on hold", {"Retry-After": "10"})
-        return await self._serve(request, asked)
-
-    async def _serve(self, request: web.BaseRequest, asked: FileRequest) -> web.StreamResponse:
-        found = await asyncio.get_running_loop().run_in_executor(self._pool, self._open, asked)
+        found = await asyncio.get_running_loop().run_in_executor(self._pool, self._open, path, peer, asked)
         answer = found.answer
         if answer is None:
             self.counters["missing"] += 1
-            path = masked(asked.path)
-            words = f"asked for {path or 'the top'} by HTTP, which is not there"
-            level = Level.DEBUG if hopeful(asked.path) else Level.INFO
-            facts = {"path": path, "like": found.like}
-            self._tell("http.missing", words, asked.peer, found.mac, facts, level, limited=True)
+            shown = masked(path)
+            words = f"asked for {shown or 'the top'} by HTTP, which is not there"
+            level = Level.DEBUG if hopeful(path) else Level.INFO
+            facts = {"path": shown, "like": found.like}
+            self._tell("http.missing", words, peer, found.mac, facts, level, limited=True)
             return _plain(404, "not found")
         if isinstance(answer, Refusal):
             # The path as the tree shows it: what was asked may hold a token.
-            return self._refuse(answer.path, asked.peer, found.mac, answer.why, 404)
+            return self._refuse(answer.path, peer, found.mac, answer.why, 404)
         if answer.body is None and found.file is None:
-            return self._refuse(asked.path, asked.peer, found.mac, found.why, 500)
+            return self._refuse(path, peer, found.mac, found.why, 500)
         try:
-            return await self._send(request, asked, answer, found)
+            return await self._send(request, peer, answer, found)
         finally:
             if found.file is not None:
                 found.file.close()
 
-    def _open(self, asked: FileRequest) -> Opened:
+    def _open(self, path: str, peer: Address, asked: FileRequest | None) -> Opened:
         """In a worker thread: what the tree gives, opened."""
-        mac = self._tree.mac_of(asked.peer)
-        answer = self._tree.resolve(asked)
+        mac = self._tree.mac_of(peer)
+        answer = self._tree.shared(path) if asked is None else self._tree.resolve(asked)
         # The tree may just have learned who this is.
-        mac = mac or self._tree.mac_of(asked.peer)
-        like = self._tree.like(asked.path) if answer is None and not hopeful(asked.path) else ()
+        mac = mac or self._tree.mac_of(peer)
+        like = self._tree.like(path) if answer is None and not hopeful(path) else ()
         return opened(answer, mac, like)
 
-    async def _send(
-        self, request: web.BaseRequest, asked: FileRequest, served: Served, found: Opened
-    ) -> web.StreamResponse:
+    async def _send(self, request: web.BaseRequest, peer: Address, served: Served, found: Opened) -> web.StreamResponse:
         memory = served.body is not None
         part = Part(200, 0, found.size)
         only_head = request.method == "HEAD"
@@ -203,7 +239,7 @@ class BootHttpService:
         facts: dict[str, Any] = {"path": served.path, "role": served.role.value, **served.facts}
         if served.role in _TOLD_AT_START and not only_head and part.count:
             words = f"fetches {served.path} by HTTP"
-            self._tell("http.started", words, asked.peer, found.mac, {**facts, "size": part.count})
+            self._tell("http.started", words, peer, found.mac, {**facts, "size": part.count})
         began = time.monotonic()
         moved = Progress()
         try:
@@ -212,13 +248,13 @@ class BootHttpService:
             self.counters["aborted"] += 1
             words = f"broke off {served.path} after {moved.sent} of {part.count} bytes"
             facts |= {"bytes": moved.sent, "size": part.count}
-            self._tell("http.aborted", words, asked.peer, found.mac, facts, Level.WARNING)
+            self._tell("http.aborted", words, peer, found.mac, facts, Level.WARNING)
             if request.transport is not None:
                 request.transport.abort()
             if isinstance(error, asyncio.CancelledError):
                 raise
             return response  # there is nobody to raise it to
-        self._sent(request, asked, served, found, part, round(time.monotonic() - began - moved.silent, 3))
+        self._sent(request, peer, served, found, part, round(time.monotonic() - began - moved.silent, 3))
         return response
 
     async def _transmit(
@@ -246,7 +282,7 @@ class BootHttpService:
     def _sent(
         self,
         request: web.BaseRequest,
-        asked: FileRequest,
+        peer: Address,
         served: Served,
         found: Opened,
         part: Part,
@@ -260,16 +296,14 @@ class BootHttpService:
             # The file itself has not moved: it must not look like a hop of the boot.
             what = {200: "how large", 304: "whether it has the newest of"}.get(part.status, "about")
             words = f"asked {what} {served.path}{' is' if part.status == 200 else ''}"
-            self._tell("http.sent", words, asked.peer, found.mac, {**facts, "role": "file"}, Level.DEBUG)
+            self._tell("http.sent", words, peer, found.mac, {**facts, "role": "file"}, Level.DEBUG)
             return
         words = f"{transfer_words(served.path, count, seconds)} by HTTP"
         facts |= {"role": served.role.value, **served.facts}
         level = Level.DEBUG if part.status == 206 and served.role is Role.FILE else Level.INFO
-        self._tell("http.sent", words, asked.peer, found.mac, facts, level)
+        self._tell("http.sent", words, peer, found.mac, facts, level)
 
-    def _refuse(
-        self, path: str, peer: IPv4Address, mac: str, why: str, status: int, *, reason: str = ""
-    ) -> web.Response:
+    def _refuse(self, path: str, peer: Address, mac: str, why: str, status: int, *, reason: str = "") -> web.Response:
         self.counters["refused"] += 1
         words = f"was refused {path} by HTTP: {why}"
         facts = {"path": path, "why": why, "status": status, "role": Role.FILE.value, "reason": reason}
@@ -281,7 +315,7 @@ class BootHttpService:
         self,
         kind: str,
         words: str,
-        peer: IPv4Address,
+        peer: Address,
         mac: str,
         data: Mapping[str, Any],
         level: Level = Level.INFO,
@@ -311,7 +345,7 @@ def _target(request: web.BaseRequest) -> str:
 
 
 def _query(text: str) -> dict[str, str]:
-    return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=32))
+    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def _plain(status: int, words: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -21,8 +21,9 @@ from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Rol
 from app.netboot.token import masked
 from app.netboot.wire import tftp
 from app.netboot.words import plain
+from app.services.listening import has_ipv6
 from app.services.tftp.readers import Readers
-from app.services.tftp.sockets import Address, Arrived, blksize_max, has_ipv6, listen, place, receive, sending
+from app.services.tftp.sockets import Address, Arrived, blksize_max, listen, place, receive, sending
 from app.services.tftp.source import Source, SourceCache
 from app.services.tftp.telling import shown, told_of
 from app.services.tftp.transfer import End, Report, Transfer

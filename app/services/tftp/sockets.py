@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ _PKTINFO6 = struct.Struct("=16si")  # struct in6_pktinfo: destination in the hea
 _OVERHEAD = 20 + 8 + tftp.HEADER
 _OVERHEAD6 = 40 + 8 + tftp.HEADER
 _SAFE_BLOCK = 1400
-# What the kernel answers where IPv6 is not built in, or is switched off for the whole host.
-_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +52,6 @@ def listen(address: str, port: int) -> socket.socket:
         sock.close()
         raise cannot_listen(error, "UDP", address, port, "--tftp-port") from error
     return sock
-
-
-def has_ipv6() -> bool:
-    """This host can be reached by IPv6 at all."""
-    try:
-        with _socket("::") as sock:
-            sock.bind(("::", 0))
-    except OSError as error:
-        return error.errno not in _NO_IPV6
-    return True
 
 
 def place(sock: socket.socket) -> str:

@@ -62,7 +62,7 @@ class Registry:
 class Listener:
     """The service, its world, and a client that may speak from any loopback address."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, address: str = "127.0.0.1", address6: str = "", port: int = 0) -> None:
         self.world = world
         # The two machines of the world, at addresses this host can speak from.
         for old, new, mac in ((HERE, HOME, MAC), (THERE, NEIGHBOUR, OTHER)):
@@ -75,8 +75,9 @@ class Listener:
             world.events.append,
             world.clock,
             token_key=KEY,
-            address="127.0.0.1",
-            port=0,
+            address=address,
+            address6=address6,
+            port=port,
             installs=self.registry,
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import ConflictError
 from app.model.event import EVENT_KINDS
 from app.services.boothttp import connections, delivery
 from tests.artefacts import listed
@@ -280,13 +281,10 @@ async def test_connections_to_addresses_that_are_not_served_are_closed(tmp_path:
         await listener.http.stop()
 
 
-async def test_two_services_cannot_have_one_port(listener: Listener) -> None:
-    listener.http._server, kept = None, listener.http._server
-    try:
-        with pytest.raises(Exception, match="is taken by another program"):
-            await listener.http.start()
-    finally:
-        listener.http._server = kept
+async def test_two_services_cannot_have_one_port(listener: Listener, tmp_path: Path) -> None:
+    other = Listener(World(tmp_path / "other"), port=listener.port)
+    with pytest.raises(ConflictError, match="is taken by another program"):
+        await other.http.start()
 
 
 async def test_curl_takes_a_file_in_parts(listener: Listener, tmp_path: Path) -> None:
