@@ -20,6 +20,10 @@ _TRUE, _FALSE = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NAME_MAX = 253
 _POINTER = 0xC0
+# Of what a client sends, so that no packet keeps the thread that answers all others: pointers of one name that follow
+# each other, and characters of all names.
+_POINTERS_MAX = 32
+_NAMES_MAX = 4096
 
 
 def encode(option: Option, text: str) -> bytes:
@@ -36,7 +40,7 @@ def encode(option: Option, text: str) -> bytes:
 def decode(option: Option, value: bytes) -> str:
     """The text of a value, in the form `encode` takes; octets that are none of the option's type become `hex:…`."""
     decoder = _DECODERS.get(option.kind)
-    if decoder is not None:
+    if decoder is not None and len(value) <= LENGTH_MAX:
         try:
             text = decoder(value)
             if encode(option, text) == value or option.kind is Kind.SEARCH:
@@ -298,26 +302,33 @@ def _routes_text(value: bytes) -> str:
 def _name_at(value: bytes, at: int) -> tuple[str, int]:
     """The name that begins at an octet, and where the next one does."""
     labels: list[str] = []
-    after, floor = -1, at
+    after, floor, pointers, long = -1, at, 0, 0
     while length := value[at]:
         if length >= _POINTER:
             target = (length & 0x3F) << 8 | value[at + 1]
             after = at + 2 if after < 0 else after
-            if target >= floor:  # only ever back, or it may never end
-                raise DhcpError("a pointer leads forward")
+            pointers += 1
+            if target >= floor or pointers > _POINTERS_MAX:  # only ever back, or it may never end
+                raise DhcpError("a pointer leads forward, or to too many others")
             at = floor = target
             continue
         labels.append(value[at + 1 : at + 1 + length].decode("ascii"))
         at += 1 + length
+        long += 1 + length
+        if long > _NAME_MAX + 1:
+            raise DhcpError(f"a name is longer than {_NAME_MAX} characters")
     return ".".join(labels), at + 1 if after < 0 else after
 
 
 def _domains_text(value: bytes) -> str:
     found: list[str] = []
-    at = 0
+    at = long = 0
     while at < len(value):
         name, at = _name_at(value, at)
         found.append(name)
+        long += len(name)
+        if long > _NAMES_MAX:
+            raise DhcpError("the names are too long to be read")
     return ", ".join(found)
 
 
