@@ -23,7 +23,8 @@ MASK = "********"
 """What stands in a token's place where it may be seen."""
 
 _LENGTH_MAX = 1024
-_WRITTEN = re.compile(r"[A-Za-z0-9_-]{40,}\.[A-Za-z0-9_-]{43}")  # claims and an SHA-256, as `mint` writes them
+# Claims and an SHA-256, as `mint` writes them. From where such letters begin alone: each of a long row is no beginning.
+_WRITTEN = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{40,}\.[A-Za-z0-9_-]{43,}")
 
 
 class TokenKind(StrEnum):

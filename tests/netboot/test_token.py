@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.model.subnet import Lease, LeaseState
-from app.netboot.token import Claims, TokenKind, TokenRefusedError, Why, mint, read, require, verify
+from app.netboot.token import MASK, Claims, TokenKind, TokenRefusedError, Why, masked, mint, read, require, verify
 
 KEY = b"k" * 32
 MAC = "52:54:00:00:00:07"
@@ -115,3 +116,22 @@ def test_a_token_with_one_character_changed_never_says_anything_else(place: int,
         assert read(changed, KEY) == MACHINE
     except TokenRefusedError:
         return
+
+
+@pytest.mark.parametrize("before", ["", "answers/", "x", "a.", "-" * 50])
+@pytest.mark.parametrize("after", ["", "/preseed.cfg", "x", ".y", "-" * 50])
+def test_nothing_of_a_token_is_shown(before: str, after: str) -> None:
+    token = mint(MACHINE, KEY)
+    shown = masked(f"{before}{token}{after} and {token}")
+
+    assert MASK in shown
+    assert not any(part in shown for part in token.split("."))
+
+
+def test_a_path_without_end_is_looked_at_once() -> None:
+    """Anybody may ask for one, and every transfer waits meanwhile."""
+    began = time.thread_time()
+    for end in ("", ".", "." + "b" * 42):
+        assert masked("a" * 64_000 + end) == "a" * 64_000 + end
+
+    assert time.thread_time() - began < 1
