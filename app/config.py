@@ -23,6 +23,7 @@ SYSTEM_CONFIG = Path("/etc/bootcart/bootcart.toml")
 # A Unix socket's path must fit sockaddr_un.sun_path with its NUL (unix(7)).
 SOCKET_PATH_MAX = 107
 
+PROBE_MAX = 3600
 DHCP_CEILINGS = ("authoritative", "proxy", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_SUBSYSTEMS: dict[str, tuple[str, ...]] = {
@@ -69,6 +70,10 @@ class Settings:
         default="info", metadata={"doc": "debug, info, warning or error; also by part: info,dhcp=debug"}
     )
     disable: tuple[str, ...] = field(default=(), metadata={"doc": "services that do not start (repeatable)"})
+    probe_seconds: int = field(
+        default=45,
+        metadata={"doc": "seconds between two looks for other DHCP servers where machines are served; 0: none"},
+    )
 
     @property
     def socket(self) -> Path:
@@ -96,6 +101,11 @@ def _one(name: str, raw: Any) -> Any:
         if not 0 < port < 65536:
             raise InvalidError(f"{raw!r} is not a port", hint="give a number from 1 to 65535", field=name)
         return port
+    if name == "probe_seconds":
+        seconds = int(raw) if type(raw) is int or (isinstance(raw, str) and raw.isdecimal()) else -1
+        if not 0 <= seconds <= PROBE_MAX:
+            raise InvalidError(f"{raw!r} is no such time", hint=f"give 0 to {PROBE_MAX} seconds", field=name)
+        return seconds
     if not isinstance(raw, (str, Path)):
         raise InvalidError(f"{raw!r} is not text", hint="write it in quotes", field=name)
     if name in _PATHS:

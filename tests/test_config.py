@@ -55,6 +55,9 @@ def test_environment_lists_are_separated_by_commas(tmp_path: Path) -> None:
         ({"data_dir": "~nobody-of-this-name/x"}, "data_dir"),
         ({"take_over": "perhaps"}, "take_over"),
         ({"tftp_port": "69.0"}, "tftp_port"),
+        ({"probe_seconds": "-1"}, "probe_seconds"),
+        ({"probe_seconds": "1.5"}, "probe_seconds"),
+        ({"probe_seconds": "3601"}, "probe_seconds"),
     ],
 )
 def test_wrong_values_name_their_field_and_a_remedy(flags: dict[str, Any], field: str) -> None:
@@ -71,6 +74,7 @@ def test_wrong_values_name_their_field_and_a_remedy(flags: dict[str, Any], field
         ("tftp-port = true", "tftp_port"),
         ("tftp-port = 69.5", "tftp_port"),
         ("tftp-port = [69]", "tftp_port"),
+        ("probe-seconds = true", "probe_seconds"),
         ("interface = 7", "interface"),
         ("interface = ['eth0', 7]", "interface"),
         ("interface = {eth0 = true}", "interface"),

@@ -46,6 +46,7 @@ class Segments:
         )
         self.router = RouterService(self._answering, clock)
         self._watch: asyncio.Task[None] | None = None
+        self._patrol: asyncio.Task[None] | None = None
         # Where each subnet was when it last was anywhere, by name; and what interfaces that went are called now.
         self._homes: dict[str, str] = {}
         self._renamed: dict[str, str] = {}
@@ -79,13 +80,18 @@ class Segments:
             )
         self._remember()
         self._watch = asyncio.create_task(self.gate.watch(), name="gate")
+        seconds = self._settings.probe_seconds
+        if seconds and self.probe.name not in self._settings.disable and self._settings.dhcp != "off":
+            patrol = self.probe.patrol(lambda: [each.name for each in self._answering()], seconds)
+            self._patrol = asyncio.create_task(patrol, name="patrol")
 
     async def stop(self) -> None:
         """Ask no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+        for task in (self._watch, self._patrol):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
     def absent(self) -> list[str]:
         """The interfaces this run was told to serve that the host does not have."""
@@ -176,8 +182,8 @@ class Segments:
         self.gate.probed(name, found, mark)
         return found
 
-    def _foreign(self, name: str, server: ForeignServer) -> None:
-        self.gate.foreign(name, server)
+    def _foreign(self, name: str, server: ForeignServer, is_news: bool) -> None:
+        self.gate.foreign(name, server, is_news)
 
     def _told(self, interface: Interface) -> Interface:
         wrong = self.outages().get(interface.name)

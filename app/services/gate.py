@@ -135,9 +135,17 @@ class SegmentGate:
         """Subnets or interfaces changed: look whether a segment has to be asked."""
         self._wake.set()
 
-    def foreign(self, name: str, server: ForeignServer) -> None:
-        """Another server was heard on an interface: say so, and hold what would contend with it."""
+    def foreign(self, name: str, server: ForeignServer, is_news: bool = True) -> None:
+        """Another server was heard on an interface: say so if it is news, and hold what would contend with it."""
         reason = _held_by(name, server)
+        if is_news:
+            self._say(name, server, reason)
+        if self._verdicts.get(name) == "":
+            self._sooner[name] = self._clock.monotonic() + secrets.SystemRandom().uniform(*_CONTEND)
+            self._wake.set()
+        self._verdict(name, reason)
+
+    def _say(self, name: str, server: ForeignServer, reason: str) -> None:
         self._emit(
             EventDraft(
                 time=self._clock.now(),
@@ -154,10 +162,6 @@ class SegmentGate:
                 },
             )
         )
-        if self._verdicts.get(name) == "":
-            self._sooner[name] = self._clock.monotonic() + secrets.SystemRandom().uniform(*_CONTEND)
-            self._wake.set()
-        self._verdict(name, reason)
 
     def _on(self, name: str) -> list[Subnet]:
         found: list[Subnet] = []

@@ -1,4 +1,4 @@
-"""Finds other DHCP servers: two DISCOVERs of our own within 1.5 s, then an ear on every served segment."""
+"""Finds other DHCP servers: two DISCOVERs of our own within 1.5 s, again and again, and an ear on served segments."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import TypeVar
 
 from app.clock import Clock
 from app.errors import BootcartError, NotFoundError
@@ -23,12 +24,16 @@ from app.services.ear import open_ear, waiting
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 SECOND_DISCOVER = 0.7
 PROBE = 1.5
 """Seconds until the answer of `probe`; servers that take longer are heard by the ear that stays."""
 _REMEMBERED = 64
 _NEWS_AGAIN = 3600.0
-"""Seconds after which a server that was heard before is news again."""
+"""Seconds of silence after which a server is forgotten, and news when it is heard again."""
+_EARLIER, _LATER = 0.85, 1.1
+"""Times of the interval: engines that started together do not ask together."""
 _ETH_P_IP = 0x0800
 _BROADCAST = IPv4Address("255.255.255.255")
 
@@ -91,8 +96,9 @@ def read_server(frame: bytes, now: float) -> ForeignServer | None:
 class ProbeService:
     """Knows which other DHCP servers answer on which interface.
 
-    `interfaces` gives all of the host's; the ear is open on those `served` names; `on_foreign(interface, server)` is
-    called in the loop for each server when it is first heard, and again when it was silent for an hour.
+    `interfaces` gives all of the host's; the ear is open on those `served` names; `on_foreign(interface, server, news)`
+    is called in the loop for each server that was not there by the last probe: as news when it is first heard, and when
+    it was silent for an hour.
     """
 
     name = "probe"
@@ -101,7 +107,7 @@ class ProbeService:
         self,
         interfaces: Callable[[], Sequence[Interface]],
         served: Callable[[], Sequence[str]],
-        on_foreign: Callable[[str, ForeignServer], None],
+        on_foreign: Callable[[str, ForeignServer, bool], None],
         clock: Clock,
     ) -> None:
         self._interfaces = interfaces
@@ -110,6 +116,8 @@ class ProbeService:
         self._clock = clock
         self._ears: dict[str, _Ear] = {}
         self._foreign: dict[str, dict[IPv4Address, ForeignServer]] = {}
+        # When each was last heard, also of those that did not answer the last probe.
+        self._heard: dict[str, dict[IPv4Address, float]] = {}
         self._told: dict[str, deque[float]] = {}
         self._probed: dict[str, float] = {}
         self._probing: dict[str, int] = {}
@@ -156,8 +164,40 @@ class ProbeService:
             raise NotFoundError(f"this host has no interface {name!r}", hint="bootcart interfaces list")
         if interface.mac is None or not interface.up or not interface.link:
             raise BootcartError(f"{name} has no link", hint="plug in the cable, or `ip link set up`, and probe again")
+        began = self._clock.now()
+        await self._ask(name, interface)
+        known = self._foreign.get(name, {})
+        self._foreign[name] = {key: server for key, server in known.items() if server.heard >= began}
+        self._probed[name] = self._clock.now()
+        return self.foreign(name)
+
+    async def patrol(self, segments: Callable[[], Sequence[str]], interval: float) -> None:
+        """Ask those segments again and again, `interval` seconds apart, so that a server that came later is heard
+        before any machine is misled by it. Runs until cancelled; what it hears goes to `on_foreign`.
+        """
+        chance = secrets.SystemRandom()
+        while True:
+            await asyncio.sleep(interval * chance.uniform(_EARLIER, _LATER))
+            named = set(segments())
+            present = [each for each in self._interfaces() if each.name in named and each.mac and each.up and each.link]
+            for told in await asyncio.gather(*(self._ask(i.name, i) for i in present), return_exceptions=True):
+                if isinstance(told, BootcartError):
+                    log.info("%s", told)
+                elif isinstance(told, BaseException):
+                    raise told
+            self.forget()
+
+    def forget(self) -> None:
+        """Servers that were silent for an hour are no more."""
+        gone = self._clock.now() - _NEWS_AGAIN
+        for name, known in self._foreign.items():
+            self._foreign[name] = {key: server for key, server in known.items() if server.heard > gone}
+        for name, heard in self._heard.items():
+            self._heard[name] = {key: when for key, when in heard.items() if when > gone}
+
+    async def _ask(self, name: str, interface: Interface) -> None:
+        """Two DISCOVERs on one segment, and 1.5 s for the answers. Raises BootcartError when they cannot be sent."""
         self.counters["probes"] += 1
-        self._foreign.pop(name, None)
         self._probing[name] = self._probing.get(name, 0) + 1
         try:
             self.follow()
@@ -177,8 +217,6 @@ class ProbeService:
             if not self._probing[name]:
                 del self._probing[name]
             self.follow()
-        self._probed[name] = self._clock.now()
-        return self.foreign(name)
 
     def _send(self, ear: _Ear, interface: Interface, xid: int) -> None:
         mac = str(interface.mac)
@@ -208,14 +246,16 @@ class ProbeService:
         if server.server in ours:
             return
         known = self._foreign.setdefault(name, {})
-        before = known.pop(server.server, None)
-        if len(known) >= _REMEMBERED:
-            del known[next(iter(known))]
-        known[server.server] = server
-        if before is None or server.heard - before.heard > _NEWS_AGAIN:
+        heard = self._heard.setdefault(name, {})
+        before = known.get(server.server)
+        last = heard.get(server.server)
+        _remember(known, server.server, server)
+        _remember(heard, server.server, server.heard)
+        is_news = last is None or server.heard - last > _NEWS_AGAIN
+        if is_news:
             self.counters["foreign"] += 1
-            if self._is_to_be_told(name, server.heard):
-                self._on_foreign(name, server)
+        if (is_news and self._is_to_be_told(name, server.heard)) or (before is None and not is_news):
+            self._on_foreign(name, server, is_news)
 
     def _is_to_be_told(self, name: str, now: float) -> bool:
         """Who makes up a server with each packet is told of so many times an hour and no more."""
@@ -224,3 +264,11 @@ class ProbeService:
             return False
         told.append(now)
         return True
+
+
+def _remember(known: dict[IPv4Address, _T], key: IPv4Address, value: _T) -> None:
+    """The newest so many, in the order they were last heard."""
+    known.pop(key, None)
+    if len(known) >= _REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value

@@ -163,6 +163,38 @@ def test_a_late_server_holds_a_served_subnet(lan: netns.Segment, artefacts: Path
             assert firmware.lease().kind == 5
 
 
+def test_a_server_that_comes_later_is_heard_though_no_machine_asks(lan: netns.Segment, artefacts: Path) -> None:
+    flags = ("--interface", "eth0", "--artefacts", str(artefacts), "--probe-seconds", "1")
+
+    def probed(times: int) -> None:
+        wanted = engine.service("probe").counters["probes"] + times
+        netns.until(lambda: engine.service("probe").counters["probes"] >= wanted, timeout=30, what=f"{times} probes")
+
+    with running(lan.server, *flags) as engine:
+        engine.subnet()
+        engine.served()
+        own = str(engine.ask(engine.client.interfaces.show("eth0")).mac)
+        probed(2)
+        assert engine.events("dhcp.foreign") == []
+        with dnsmasq(lan.clients[1]):
+            found = engine.event("dhcp.foreign")
+            assert (found.data["server"], found.data["server_mac"], found.interface) == (OTHER, OTHER_MAC, "eth0")
+            assert found.data["offered"] in {f"10.7.0.{last}" for last in range(30, 41)}
+            assert engine.event("subnet.held").data["why"] == HEARD
+            engine.told("subnets", "update", "rack7", "--confirmed")
+            # It is known and meant to be there: asked again and again, it is told of no more.
+            probed(3)
+            assert [event.id for event in engine.events("dhcp.foreign")] == [found.id]
+            assert [str(one.server) for one in engine.ask(engine.client.interfaces.show("eth0")).foreign] == [OTHER]
+        # What asks leaves no trace, even where it comes back by another interface or a relay.
+        with card(lan.clients[0], own, pxe(7)) as probe, card(lan.clients[0], new_mac(), pxe(7)) as firmware:
+            probe.say("discover", new=True)
+            assert firmware.lease().address == "10.7.0.100"
+        assert engine.events(mac=own) == []
+        assert engine.machine(own) is None
+        assert list(engine.leases()) == ["10.7.0.100"]
+
+
 def test_take_over_serves_beside_another_server(lan: netns.Segment, artefacts: Path) -> None:
     flags = ("--interface", "eth0", "--artefacts", str(artefacts), "--take-over")
     with dnsmasq(lan.clients[1]), running(lan.server, *flags) as engine:

@@ -63,16 +63,31 @@ def test_replies_name_their_server(name: str, frame: bytes, server: str | None) 
         assert found.router == IPv4Address("10.7.0.254")
 
 
+class Hands:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
 class World:
     """A probe service on the server's namespace of a segment."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, ForeignServer]] = []
+        self.news: list[bool] = []
         self.changed = asyncio.Event()
         self.interfaces = InterfaceService(lambda before, after: None)
         self.probe = ProbeService(self.interfaces.current, lambda: ("eth0",), self.note, SystemClock())
 
-    def note(self, name: str, server: ForeignServer) -> None:
+    def note(self, name: str, server: ForeignServer, is_news: bool) -> None:
+        self.news.append(is_news)
         self.heard.append((name, server))
         self.changed.set()
 
@@ -162,11 +177,48 @@ def test_what_cannot_be_asked_is_told() -> None:
         in_segment(lan, scenario)
 
 
+def test_a_server_that_stays_is_news_once_and_one_that_went_is_forgotten_after_an_hour() -> None:
+    """Between two probes nothing is forgotten; what did not answer a probe is not there, but known."""
+    clock = Hands()
+    told: list[bool] = []
+    service = ProbeService(
+        lambda: (Interface(name="eth0"),), tuple, lambda name, server, is_news: told.append(is_news), clock
+    )
+    for seconds in (0, 45, 3500, 3500):
+        clock.time += seconds
+        service.heard("eth0", reply("offer"))
+    assert told == [True]
+
+    clock.time += 3590
+    service.forget()
+    assert [str(s.server) for s in service.foreign("eth0")] == ["10.7.0.9"]
+    clock.time += 20
+    service.forget()
+    assert service.foreign("eth0") == ()
+    service.heard("eth0", reply("offer"))
+    assert told == [True, True]
+
+
+@pytest.mark.root
+def test_a_server_that_comes_back_is_spoken_of_but_no_news() -> None:
+    """Who holds a segment for it has to know; who reads the events knows it already."""
+
+    async def scenario(world: World) -> None:
+        world.probe.heard("eth0", reply("offer"))
+        assert await world.probe.probe("eth0") == ()
+        world.probe.heard("eth0", reply("offer"))
+        world.probe.heard("eth0", reply("offer"))
+        assert world.news == [True, False]
+
+    with netns.segment("10.7.0.1/24") as lan:
+        in_segment(lan, scenario)
+
+
 def test_many_servers_do_not_fill_memory() -> None:
     interface = Interface(name="eth0")
     heard: list[str] = []
     service = ProbeService(
-        lambda: (interface,), tuple, lambda name, server: heard.append(str(server.server)), SystemClock()
+        lambda: (interface,), tuple, lambda name, server, is_news: heard.append(str(server.server)), SystemClock()
     )
     for number in range(200):
         service.heard("eth0", reply("offer", f"10.8.0.{number}"))

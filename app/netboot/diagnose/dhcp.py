@@ -111,10 +111,20 @@ def _stuck_in_silence(case: Case) -> list[Event]:
     return silent if silent and not case.moved(silent[0]) else []
 
 
+def _is_nobodys(silent: list[Event], asked: list[Event]) -> bool:
+    """Our silence is a fault. Where DHCP is off it is meant, and another server may boot the machine with our files:
+    it is one only once the machine asks on and on.
+    """
+    if silent[-1].data.get("reason") != "off":
+        return True
+    first = next((event for event in asked if event.data.get("xid") == silent[0].data.get("xid")), None)
+    return first is not None and _repeats(first, [event for event in asked if event.id > first.id])
+
+
 def _unanswered(case: Case) -> Found | None:
     """DISCOVERs of a booting machine arrive and no OFFER of ours goes out."""
     asked, silent = _asked(case), _stuck_in_silence(case)
-    if silent and case.over(silent[0].time + SILENCE_SECONDS):
+    if silent and _is_nobodys(silent, asked) and case.over(silent[0].time + SILENCE_SECONDS):
         last = silent[-1]
         brief, means, do, action, command = _SILENT[str(last.data["reason"])]
         why = str(last.data.get("why", ""))
@@ -286,7 +296,8 @@ RULES = (
         "D01",
         "no subnet, a disabled or held one, or no free address",
         "open the subnets and mend what is named",
-        f"{SILENCE_SECONDS:g} s of silence; segments are asked for other servers for 1.5 s first",
+        f"{SILENCE_SECONDS:g} s of silence, segments are asked for other servers for 1.5 s first;"
+        f" where DHCP is off, {REPEATS} repeats over {REPEAT_SECONDS:g} s: another server may answer",
         _unanswered,
         "subnets",
         "bootcart subnets list",

@@ -19,6 +19,7 @@ from app.model.engine import Interface
 from app.model.event import EventDraft, Level
 from app.netboot.exchange import BROADCAST, CLIENT_PORT, SERVER_PORT, Answer, Arrival
 from app.netboot.wire.dhcp4 import ZERO, DhcpError, DhcpPacket, decode
+from app.netboot.wire.frames import mac_bytes
 from app.services.dhcp.sockets import Datagram, Sender, open_frames, open_port, receive
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Responder(ABC):
         self._by_index: dict[int, Interface] = {}
         self._by_name: dict[str, Interface] = {}
         self._local: frozenset[IPv4Address] = frozenset()
+        self._own: frozenset[bytes] = frozenset()
         self._told = float("-inf")
         self._malformed = 0
         self._traced = float("-inf")
@@ -216,6 +218,10 @@ class Responder(ABC):
         except DhcpError as error:
             self._count_malformed(str(error), interface)
             return
+        if packet.chaddr[:6] in self._own:
+            # A probe for other servers, sent on another interface that leads to the same segment.
+            self.counters["elsewhere"] += 1
+            return
         self.handle(
             packet,
             Arrival(
@@ -235,6 +241,7 @@ class Responder(ABC):
             self._by_index = {item.index: item for item in known}
             self._by_name = {item.name: item for item in known}
             self._local = frozenset(address.ip for item in known for address in item.addresses)
+            self._own = frozenset(mac_bytes(item.mac) for item in known if item.mac and item.addresses)
 
     def _count_malformed(self, why: str, interface: Interface) -> None:
         self.counters["malformed"] += 1

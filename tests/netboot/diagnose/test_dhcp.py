@@ -54,7 +54,6 @@ def test_d01_no_subnet_covers_it() -> None:
     ("reason", "brief", "command"),
     [
         ("disabled", "its subnet is disabled", "bootcart subnets update diag --enabled"),
-        ("off", "DHCP is off on its subnet", "bootcart subnets update diag --mode authoritative"),
         ("subnet-held", "its subnet is held", "bootcart subnets show diag"),
         ("holding", "the engine is on hold", "bootcart release"),
         ("pool-exhausted", "no free address left", "bootcart subnets update diag --range FIRST-LAST"),
@@ -73,6 +72,33 @@ def test_d01_says_why_and_what_to_do(reason: str, brief: str, command: str) -> N
     one = judged(silent(reason, "in words"), 6)["D01"]
 
     assert (one.brief, one.means, one.command) == (brief, "in words", command)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "fetches", "found"),
+    [
+        ("the site's server answers, and the loader is slow to come", [0], False, set()),
+        ("it takes a second DISCOVER until the site's server answers", [0, 4], False, set()),
+        ("the site's server names our loader", [0, 4], True, set()),
+        ("nobody answers", [0, 4, 12], False, {"D01"}),
+        ("nobody answers, and it begins anew each time", [0, 10, 20, 30, 40], False, {"D01"}),
+    ],
+)
+def test_d01_where_dhcp_is_off(name: str, asked: list[float], fetches: bool, found: set[str]) -> None:
+    """Off is what a subnet is where the site's own server boots the machines with files of ours."""
+    first = silent("off", "DHCP is off on subnet diag")
+    fresh = len(asked) > 3
+    story = [edited(event, at, **({"xid": f"{at:g}"} if fresh else {})) for at in asked for event in first]
+    if fetches:
+        story = then(story, "tftp.started", 3, file="ipxe.efi", role="loader")
+
+    told = judged(story, 45)
+
+    assert problems(told) & {"D01"} == found, name
+    if found:
+        one = told["D01"]
+        assert (one.brief, one.means) == ("DHCP is off on its subnet", "DHCP is off on subnet diag")
+        assert one.command == "bootcart subnets update diag --mode authoritative"
 
 
 def test_d01_is_over_with_an_offer() -> None:
