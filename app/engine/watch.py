@@ -48,7 +48,10 @@ class Watch:
         watchdog: float = 0.0,
         tell: Callable[[str], object] = notify,
     ) -> None:
-        """`late` is told once that a thread hangs, `back` that it answers again. `watchdog`: see watchdog_seconds."""
+        """`late` is told once that a thread hangs, `back` that it answers again. `watchdog`: see watchdog_seconds.
+
+        `tell` says that we live; false where that was not taken: it is said again the next round.
+        """
         self._late = late
         self._back = back
         self._watchdog = watchdog
@@ -73,8 +76,8 @@ class Watch:
             self._ask(name, watched)
         now = time.monotonic()
         # The round after this one would be too late for half of the time the manager gives.
-        if self._watchdog and now - self._told + self._round > self._watchdog / 2 and not self.hanging():
-            self._tell("WATCHDOG=1")
+        due = self._watchdog and now - self._told + self._round > self._watchdog / 2
+        if due and not self.hanging() and self._tell("WATCHDOG=1") is not False:
             self._told = now
 
     def hanging(self) -> list[str]:

@@ -49,6 +49,9 @@ WORDS_MAX = 400
 HANDED = 3
 """The descriptor under which the engine finds its boot HTTP socket (sd_listen_fds(3))."""
 
+HEARD_AT_ONCE = 64
+"""Messages taken before signals get their turn: anyone on this host may send some."""
+
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
@@ -98,15 +101,16 @@ class Ears:
         if self._signals in ready:
             came = list(os.read(self._signals, 512))
         lives = False
-        while True:
+        for _ in range(HEARD_AT_ONCE):
             try:
                 words, credentials, _, _ = self._notify.recvmsg(
                     4096, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT
                 )
             except BlockingIOError:
-                return came, lives
+                break
             sender = [_CREDENTIALS.unpack(data)[0] for _, kind, data in credentials if kind == socket.SCM_CREDENTIALS]
             lives = lives or (sender == [pid] and b"WATCHDOG=1" in words.split(b"\n"))
+        return came, lives
 
 
 class Supervisor:

@@ -98,6 +98,22 @@ def test_of_a_service_that_is_stopped_nothing_is_asked() -> None:
     assert all_.dhcp.asked == asked
 
 
+def test_a_sign_of_life_that_was_not_taken_is_given_again_the_next_round() -> None:
+    """The manager's queue may be full, of others' words: it is not to take us for one that hangs."""
+    takes = iter([False, False, True, True])
+    said: list[str] = []
+
+    def tell(line: str) -> bool:
+        said.append(line)
+        return next(takes)
+
+    watch = Watch(said.append, said.append, watchdog=1000, tell=tell)
+    for _ in range(10):
+        watch.look()
+
+    assert said == ["WATCHDOG=1"] * 3
+
+
 def test_without_a_watchdog_nobody_is_told_of_life() -> None:
     said: list[str] = []
     watch = Watch(said.append, said.append, tell=said.append)

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -237,6 +238,32 @@ def stuck():
         time.sleep(60)
 stuck()
 """
+
+
+def test_who_talks_without_end_does_not_keep_the_supervisor() -> None:
+    """Anyone on the host may write to the socket that the engine tells its life by."""
+    read, write = os.pipe()
+
+    class Flooded:
+        def fileno(self) -> int:
+            return read
+
+        def recvmsg(self, *_: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, str]:
+            nonlocal said
+            said += 1
+            assert said < 10_000
+            return b"WATCHDOG=1", [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("3i", 1, 0, 0))], 0, ""
+
+    said = 0
+    ears = object.__new__(supervisor.Ears)
+    vars(ears).update(_signals=read, _notify=Flooded())
+    os.set_blocking(read, False)
+    os.write(write, bytes([signal.SIGTERM]))
+    try:
+        assert ears.wait(0, os.getpid()) == ([signal.SIGTERM], False)
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 def test_an_engine_that_is_stopped_is_killed_and_started_again(keep: Callable[..., Kept], tmp_path: Path) -> None:
