@@ -30,6 +30,11 @@ SHORT_QUARANTINE_SECONDS = 600.0
 _FROM_POOL = frozenset({"asked for", "free", "unused for longest"})
 
 
+def reclocked(lease: Lease, seconds: float) -> Lease:
+    """A lease by a clock that was set: its beginning moves as well, or it would look as if given later than now."""
+    return lease.model_copy(update={"since": lease.since + seconds, "expires": lease.expires + seconds})
+
+
 class LeaseTable:
     """All leases and offers of the engine. Not thread-safe: it belongs to the loop that answers DHCP."""
 
@@ -311,7 +316,7 @@ class LeaseTable:
         `now` is the time before the change.
         """
         for number, record in self._records.items():
-            self._records[number] = record.model_copy(update={"expires": record.expires + seconds})
+            self._records[number] = reclocked(record, seconds)
         moved = [record for record in self._records.values() if record.expires > now + seconds]
         self._offers.shift(seconds)
         self._rebuild_due(now + seconds)
