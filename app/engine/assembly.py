@@ -38,6 +38,7 @@ from app.services.interfaces import holding6
 from app.services.machines.addresses import AddressWatch
 from app.services.machines.diagnosis import Diagnoses
 from app.services.machines.installs import Installs
+from app.services.machines.refusals import Refusals
 from app.services.machines.registrar import Registrar
 from app.services.machines.roster import Roster
 from app.services.registry import LoopThread, Registry, Runnable
@@ -102,7 +103,9 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     segments.register(registry)
     registry.add(content)
     interfaces = segments.interfaces.current
-    policy = Policy(settings.dhcp, settings.http_port, settings.address)
+    refusals = Refusals(store.directory.machine_by_mac, tree.there, emit, clock)
+    store.events.observe(refusals.observe)
+    policy = Policy(settings.dhcp, settings.http_port, settings.address, refusals.needs)
     addresses = AddressWatch(store.directory, emit, clock, roster.alive)
 
     def learned(mac: str, address: IPv4Address) -> None:

@@ -101,6 +101,7 @@ EVENT_KINDS: dict[str, str] = {
     "install.failed": "bootenv, words",
     "machine.seen": "",
     "machine.address": "address, name, other, alive",
+    "machine.loader": "refused, loader",
     "machine.assigned": "bootenv",
     "audit.create": "noun, key",
     "audit.update": "noun, key, changes",

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from app.model.bootenv import BootKind
+from app.model.bootenv import BootEnv, BootKind
 from app.model.subnet import Reservation, Subnet, SubnetMode
 from app.netboot.bootpath import script_path
 from app.netboot.firmware import IPXE, ROM, Firmware
+from app.netboot.grub import GRUB_TEMPLATE
 from app.netboot.identity import Client
-from app.netboot.loaders import loader_of
+from app.netboot.loaders import SHIM, loader_of, takes_shim
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 from app.netboot.wire import pxe
@@ -73,6 +74,11 @@ def _sent_on_by_script(firmware: Firmware) -> bool:
     return firmware.transport == "http" or (firmware.stage == IPXE and firmware.kind == "uefi")
 
 
+def _for_grub(bootenv: BootEnv | None) -> bool:
+    """It has a script for GRUB; one that is not there is told of in either language."""
+    return bootenv is None or any(template.name == GRUB_TEMPLATE for template in bootenv.templates)
+
+
 def boot_server(kept: Reservation | None, subnet: Subnet, server: IPv4Address) -> IPv4Address:
     """Where a machine's boot files are: what its reservation says, else its subnet, else the address it reached."""
     return (kept.next_server if kept is not None else None) or subnet.next_server or server
@@ -120,8 +126,11 @@ def decide(
     *,
     proxy: bool = False,
     client_id: str = "",
+    signed: bool = False,
 ) -> Decision:
     """What `mac` is told to boot. `server` is the local address it reached; `proxy`: another server gives the address.
+
+    `signed`: its firmware starts nothing but a signed loader.
 
     A missing or unusable boot environment still gets a boot file: the script says what is wrong on its screen.
     """
@@ -158,6 +167,8 @@ def decide(
         why = f"there is no boot loader for {words}: {missing}"
         return Decision(why, reason=Withheld.UNSUPPORTED_ARCH, bootenv=name)
     words = "its iPXE cannot do HTTP and gets a loader that can" if firmware.stage == IPXE else f"{firmware.title}"
+    if signed and firmware.stage == ROM and takes_shim(firmware.arch) and _for_grub(view.bootenv(name)):
+        loader, words = SHIM, f"{words} that starts only what is signed"
     if firmware.transport == "http":
         return Decision(
             f"{because}; {words}",

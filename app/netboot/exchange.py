@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface
@@ -47,6 +48,8 @@ class Policy:
     http_port: int = 8090
     address: IPv4Address | None = None
     """Fixed address for URLs; None: the one the machine reached."""
+    signed: Callable[[str], bool] = lambda _: False
+    """The firmware of this MAC address starts nothing but a signed loader; any thread."""
 
 
 class Via(StrEnum):

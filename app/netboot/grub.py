@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from app.model.fields import normal_mac
 from app.netboot.words import plain
 
+GRUB_TEMPLATE = "grub"
+"""The template of a boot environment that is its script for GRUB."""
 CONFIG = "grub.cfg"
 _CONFIG = re.compile(rf"^(?:.*/)?{re.escape(CONFIG)}(?:-01-([0-9A-Fa-f]{{2}}(?:-[0-9A-Fa-f]{{2}}){{5}}))?$")
 

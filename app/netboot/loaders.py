@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from app.netboot.wire.pxe import ARCHITECTURES
 
 ARM64_LOADER = "ipxe-arm64.efi"
+SHIM = "shimx64.efi"
+"""Signed with Microsoft's key: firmware with Secure Boot starts it, and it starts Debian's GRUB beside itself."""
+_GRUB = "grubx64.efi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,16 @@ LOADERS: dict[int, Loader] = {
 """Every registered type. What is not in it is unknown, and given nothing."""
 
 UNKNOWN = Loader(why=f"nobody has registered it; {_OWN}")
+
+
+def takes_shim(arch: int | None) -> bool:
+    """Firmware of this architecture type can run shim."""
+    return arch is not None and LOADERS.get(arch) is _X64
+
+
+def started_by_shim(name: str) -> bool:
+    """The firmware has nothing to say about this file: shim looks at its signature."""
+    return name == _GRUB
 
 
 def loader_of(arch: int | None, transport: str, preference: Callable[[str], str]) -> tuple[str, str]:

@@ -128,7 +128,10 @@ def test_a_closed_port_and_secure_boot(here: Site) -> None:
     blocked, secure = here.power_on("bios", number=1), here.power_on("uefi:secureboot=on", number=2)
 
     named(here, blocked, "D17", f"TCP port 8090 of {ENGINE} is blocked")
-    named(here, secure, "D15", "ipxe.efi")
+    # It goes on, with a loader that is signed.
+    found = here.first_found(secure, "diagnosis.found")
+    assert (found.data["rule"], "ipxe.efi" in found.message) == ("D15", True), found.message
+    netns.until(lambda: here.engine.events("machine.loader", mac=secure.mac), timeout=60, what="it is given shim")
 
 
 @pytest.mark.full

@@ -80,13 +80,25 @@ def test_a_machine_without_disks_and_with_two_network_cards_reports_so(rack: Rac
     assert len(set(boot.record.macs)) == 2
 
 
-def test_secure_boot_refuses_a_loader_nobody_has_signed(rack: Rack) -> None:
+def test_secure_boot_refuses_a_loader_nobody_has_signed_and_the_next_boot_goes_through_shim(rack: Rack) -> None:
     machine = rack.machine(SECURE)
     _says(machine, "Access Denied")
 
     boot = boots.timeline(rack.state, machine)
     matrix.record(machine.kind, "Secure Boot", machine.started, boot, result="refuses unsigned")
     assert [hop.name for hop in boot.hops if hop.name == "kernel" and hop.state is HopState.DONE] == []
+
+    assert rack.labs.run("reset", machine.name, "--boot", "network").returncode == 0
+    (through,) = boots.follow(rack.state, only=machine.name)
+
+    _record(through, "Secure Boot, once refused")
+    assert through.failure == ""
+    assert [hop.name for hop in through.discovered.hops[4:7]] == ["loader", "grub", "script"]
+    assert through.record is not None
+    assert through.record.inventory is not None
+    assert through.record.inventory.secure_boot == "enabled"
+    # The refusal was a problem, nothing after it.
+    assert all("D15" in message for message in through.found), through.found
 
 
 @pytest.mark.parametrize("words", [DISKLESS, DISKS, ARM64, SECURE])

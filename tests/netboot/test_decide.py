@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.model.bootenv import BootTemplate
 from app.model.subnet import Reservation, SubnetMode
 from app.netboot.decide import Decision, Withheld, decide
 from app.netboot.firmware import classify
@@ -175,6 +176,19 @@ def test_another_boot_server() -> None:
 
 def test_without_an_ethernet_address_the_script_is_found_by_who_asks() -> None:
     assert answer(ipxe(7), mac="").bootfile == "http://10.7.0.1:8090/autoexec.ipxe"
+
+
+def test_firmware_that_refuses_what_is_not_signed_gets_shim_where_there_is_a_script_for_grub() -> None:
+    world = World()
+    grub = (BootTemplate(name="grub", path="grub.cfg", source="grub.j2"),)
+    assert answer(pxe(7), world, signed=True).bootfile == "ipxe.efi"
+    world.envs["discovery"] = world.envs["discovery"].model_copy(update={"templates": grub})
+
+    assert answer(pxe(7), world, signed=True).bootfile == "shimx64.efi"
+    assert answer(pxe(16, kind="HTTPClient"), world, signed=True).bootfile == "http://10.7.0.1:8090/shimx64.efi"
+    for options, bootfile in ((pxe(0), "undionly.kpxe"), (pxe(11), "ipxe-arm64.efi"), (ipxe(7), SCRIPT)):
+        assert answer(options, world, signed=True).bootfile == bootfile
+    assert answer(pxe(7), world).bootfile == "ipxe.efi"
 
 
 @pytest.mark.parametrize("proxy", [False, True])

@@ -139,9 +139,9 @@ def _came_back(case: Case) -> Found | None:
         means="Secure Boot is on and refused it: it is not signed for this firmware"
         if uefi
         else "the loader ended without booting anything",
-        do="switch Secure Boot off, or boot a signed loader" if uefi else "",
-        action="inventory" if uefi else "",
-        command="bootcart machines show KEY" if uefi else "",
+        do="boot it through shim, which is signed; it is given that by itself" if uefi else "",
+        action="prefs" if uefi else "",
+        command="bootcart prefs set loader-uefi shimx64.efi" if uefi else "",
     )
 
 

@@ -10,14 +10,13 @@ from app.model.bootenv import BootEnv, BootKind
 from app.model.machine import Machine, stranger
 from app.netboot.bootpath import ANSWER_FOLDER, answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
-from app.netboot.grub import failure_config, quoted
+from app.netboot.grub import GRUB_TEMPLATE, failure_config, quoted
 from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.token import MASK
 from app.netboot.view import NetworkView
 
 BOOT = "boot"
-GRUB = "grub"
-"""Its script for GRUB, where it has one."""
+GRUB = GRUB_TEMPLATE
 ARGUMENTS = "arguments"
 
 

@@ -130,6 +130,10 @@ class BootFs:
         """Paths that are there and look like this one, the closest first. Reads the disk."""
         return self._files.like(path)
 
+    def there(self, path: str) -> bool:
+        """A file of the tree has this path. Reads the disk."""
+        return self._files.there(path)
+
     def holding(self) -> bool:
         """The hold switch is on: no boot service answers anyone."""
         return self._view.holding()

@@ -46,6 +46,7 @@ def test_d15_firmware_that_asks_anew_has_refused_the_loader() -> None:
     assert found["D15"].brief == "ipxe.efi was refused"
     assert found["D15"].seen.startswith("ipxe.efi was fetched; 5 s later the firmware asked")
     assert found["D15"].means.startswith("Secure Boot is on and refused it")
+    assert found["D15"].command == "bootcart prefs set loader-uefi shimx64.efi"
     # Long after it is another boot.
     assert problems(judged([*loaded(), *again(upto(recorded("uefi"), kind("dhcp.discover")), 200)], 1)) == set()
 
