@@ -134,9 +134,9 @@ def benched(folder: Path) -> Iterator[Bench]:
         yield Bench(listener, server, reader, listener.world.root)
 
 
-def link_local(ns: str) -> str:
+def link_local(ns: str, card: str = "eth0") -> str:
     """The link-local address of a namespace's card."""
-    words = netns.run(ns, ["ip", "-6", "-o", "address", "show", "dev", "eth0", "scope", "link"]).stdout.split()
+    words = netns.run(ns, ["ip", "-6", "-o", "address", "show", "dev", card, "scope", "link"]).stdout.split()
     return words[words.index("inet6") + 1].partition("/")[0]
 
 
