@@ -23,7 +23,10 @@ def config_of(path: str) -> str | None:
     found = _CONFIG.match(path)
     if found is None:
         return None
-    return normal_mac(found[1]) if found[1] else ""
+    try:
+        return normal_mac(found[1]) if found[1] else ""
+    except ValueError:
+        return None
 
 
 def quoted(text: str) -> str:

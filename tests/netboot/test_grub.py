@@ -15,6 +15,8 @@ from app.netboot.grub import config_of, failure_config, quoted
         ("EFI/debian/grub.cfg", ""),
         ("grub/grub.cfg-01-52-54-00-00-00-0A", "52:54:00:00:00:0a"),
         ("grub/grub.cfg-0A070064", None),
+        ("grub/grub.cfg-01-00-00-00-00-00-00", None),
+        ("grub/grub.cfg-01-ff-ff-ff-ff-ff-ff", None),
         ("grub/grub.cfg.bak", None),
         ("grub/xgrub.cfg", None),
         ("grub/x86_64-efi/command.lst", None),
