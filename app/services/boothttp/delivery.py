@@ -19,9 +19,10 @@ from aiohttp import web
 from app.netboot.bootpath import Answer, Served
 from app.services.boothttp.ranges import Part, Piece, etag, http_date
 
-PIECE = 4 << 20
-"""Octets given to sendfile at a time."""
+PIECE_MIN, PIECE = 256 << 10, 4 << 20
+"""Octets given to sendfile at a time: few at first, more where they go fast."""
 PIECE_SECONDS = 60.0
+"""How long one piece may take."""
 TAIL = 256 << 10
 """What may be on its way at once to a loader: iPXE's largest window (ipxe/tcp.h, TCP_MAX_WINDOW_SIZE)."""
 SILENT_SECONDS = 1.0
@@ -93,17 +94,26 @@ async def deliver(
 
 async def _span(request: web.BaseRequest, found: Opened, piece: Piece, moved: Progress) -> None:
     loop, at, end = asyncio.get_running_loop(), piece.start, piece.start + piece.count
+    step = PIECE_MIN
     while at < end:
         transport = request.transport
         if transport is None or transport.is_closing() or found.file is None:
             raise ConnectionResetError("the peer is gone")
-        wanted = min(PIECE, end - at)
+        wanted, began = min(step, end - at), time.monotonic()
         async with asyncio.timeout(PIECE_SECONDS):
             count = await loop.sendfile(transport, found.file, at, wanted)
         at += count
         moved.sent += count
         if count < wanted:
             raise ConnectionAbortedError("the file became shorter while it was sent")
+        step = paced(step, time.monotonic() - began)
+
+
+def paced(step: int, seconds: float) -> int:
+    """The size of the piece that follows one that took so long: on a slow line a large one would run out of time."""
+    if seconds < PIECE_SECONDS / 8:
+        return min(step * 2, PIECE)
+    return max(step // 2, PIECE_MIN) if seconds > PIECE_SECONDS / 4 else step
 
 
 @contextmanager
