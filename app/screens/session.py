@@ -83,6 +83,8 @@ class Session:
         self.interfaces: tuple[Interface, ...] = ()
         self.subnets: tuple[Subnet, ...] = ()
         self.machines: dict[str, Machine] = {}
+        self.listed = False
+        """The engine has said which machines there are."""
         self.bootenvs: tuple[BootEnv, ...] = ()
         self.events: deque[Event] = deque(maxlen=RING)
         self.last = 0
@@ -228,6 +230,7 @@ class Session:
         touched, self._touched = self._touched, set()
         if not touched or len(touched) > FEW:
             self.machines = {str(one.id): one for one in await everything(self.client.machines)}
+            self.listed = True
             return
         for key in touched:
             try:

@@ -47,6 +47,30 @@ async def test_the_first_rows_wait_for_no_frame_and_for_no_other_answer(monkeypa
             await asyncio.sleep(0.01)
 
 
+async def test_nothing_is_said_to_be_missing_before_the_engine_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeClient(empty=True)
+    asked, answer, ask = asyncio.Event(), asyncio.Event(), client.machines.list
+
+    async def late(*words: Any, **named: Any) -> Any:
+        asked.set()
+        await answer.wait()
+        return await ask(*words, **named)
+
+    monkeypatch.setattr(client.machines, "list", late)
+    async with opened(client, attached=False, wizard=False) as stage:
+        await asyncio.wait_for(asked.wait(), SECONDS)
+        await stage.press("2")
+        await stage.until(lambda: "subnets" in stage.crumbs, "the subnets")
+        await stage.press("1")
+        await stage.press("slash")
+        await stage.type("node")
+        assert "waiting for the engine" in stage.text
+        await stage.press("escape")
+        assert "waiting for the engine" in stage.text
+        answer.set()
+        await stage.see("no machine yet")
+
+
 async def test_a_new_screen_does_not_parse_all_styles_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened() as stage:
         parsed: list[str] = []

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from app.model.event import Event
     from app.screens.app import BootcartApp
 
+WAITING = "waiting for the engine ..."
+
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
 
@@ -242,8 +244,8 @@ class ListArea(Area):
     def __init__(self, table: Table[Any]) -> None:
         super().__init__()
         self.table = table
-        # Until the engine has said so, nobody knows that there is nothing.
-        self.table.told = "waiting for the engine ..."
+        self.answered = False
+        self.table.told = WAITING
         self.about_bar = Bar(id="about")
         self.every: tuple[Any, ...] = ()
 
@@ -275,12 +277,20 @@ class ListArea(Area):
     def main(self) -> Widget | None:
         return self.table
 
+    def is_known(self) -> bool:
+        """What was fetched is what there is."""
+        return True
+
     async def load(self) -> None:
         self.every = tuple(await self.fetch())
+        self.answered = self.is_known()
         self.refilter()
 
     def refilter(self) -> None:
         self.table.told = f"nothing matches /{self.sought}: Esc clears the filter" if self.sought else ""
+        if not self.answered:
+            # Until the engine has said so, nobody knows that there is nothing.
+            self.table.told = WAITING
         self.table.feed(sift(self.every, self.sought))
         self.tell_about()
 

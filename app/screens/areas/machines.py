@@ -137,6 +137,9 @@ class MachinesArea(ListArea):
     async def fetch(self) -> Sequence[Machine]:
         return sorted(self.app.session.machines.values(), key=lambda machine: natural(machine.name))
 
+    def is_known(self) -> bool:
+        return self.app.session.listed
+
     async def load(self) -> None:
         await super().load()
         if not self.log_pane.all:
