@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from app.model.subnet import Lease, LeaseState, Picker, Subnet
 from app.netboot.choice import Choice, Refusal, peer
+from app.netboot.clockset import reclocked
 from app.netboot.firmware import Firmware
 from app.netboot.identity import Client, holds, lease_key, owns, same
 from app.netboot.offers import Offer, Offers
@@ -28,11 +29,6 @@ QUARANTINE_SECONDS = 24 * 3600.0
 SHORT_QUARANTINE_SECONDS = 600.0
 # Ways of finding an address that show the pool is not dry.
 _FROM_POOL = frozenset({"asked for", "free", "unused for longest"})
-
-
-def reclocked(lease: Lease, seconds: float) -> Lease:
-    """A lease by a clock that was set: its beginning moves as well, or it would look as if given later than now."""
-    return lease.model_copy(update={"since": lease.since + seconds, "expires": lease.expires + seconds})
 
 
 class LeaseTable:
@@ -316,7 +312,7 @@ class LeaseTable:
         `now` is the time before the change.
         """
         for number, record in self._records.items():
-            self._records[number] = reclocked(record, seconds)
+            self._records[number] = reclocked(record, seconds, now + seconds)
         moved = [record for record in self._records.values() if record.expires > now + seconds]
         self._offers.shift(seconds)
         self._rebuild_due(now + seconds)

@@ -11,6 +11,7 @@ from app.model.subnet import Lease, LeaseState, Range, Reservation, Subnet
 from app.netboot.allocate import LeaseTable
 from app.netboot.choice import Refusal
 from app.netboot.identity import Client, distinctive
+from app.netboot.token import Claims, TokenKind, mint, verify
 from tests.netboot.dhcpworld import MAC, OTHER, SERVER, THIRD, World, machine, subnet
 
 NOW = 1_000_000.0
@@ -245,6 +246,26 @@ def test_f10_a_set_clock_ends_no_lease() -> None:
     assert [(item.address, item.expires) for item in moved] == [(at(100), NOW + year + 3600)]
     assert choose(table, THIRD, now=NOW + year, hint=at(100)) == (at(102), "free")
     assert table.lapsed(NOW + year + 3599) == []
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(86_400, True), (-30, True), (-3600, False)])
+def test_f10_a_set_clock_leaves_what_was_given_for_a_lease(seconds: float, good: bool) -> None:
+    """Tokens are for the lease that began at a time; one that began by a clock far ahead of now begins anew."""
+    began = NOW - 60
+    held = lease(100, since=began)
+    table = LeaseTable([held])
+    claims = Claims(TokenKind.MACHINE, held.mac, held.address, NOW + 100_000, began, "6b1f7e0a")
+    token = mint(claims, b"k" * 32)
+    table.shift(seconds, NOW)
+
+    after = table.at(held.address)
+    assert after is not None
+    assert after.since <= NOW + seconds
+    assert after.expires - held.expires == seconds
+    if good:
+        assert verify(token, b"k" * 32, now=NOW + seconds, address=held.address, lease=after) == claims
+    else:
+        assert after.since == began + seconds
 
 
 CLONED = "ff56504d9800020000ab11deadbeef"

@@ -14,8 +14,9 @@ from typing import Protocol
 from app.clock import Clock
 from app.model.event import EventDraft, Level
 from app.model.subnet import Lease, LeaseState
-from app.netboot.allocate import LeaseTable, reclocked
+from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer
+from app.netboot.clockset import reclocked
 from app.netboot.conflicts import PROBE_SECONDS, Conflicts, Held, quarantined
 from app.netboot.exchange import Answer, Arrival, Policy
 from app.netboot.foresee import STAGES, Asked, Foreseen, foresee
@@ -306,7 +307,7 @@ class DhcpService(Responder):
         if shifted != self._shifted:
             # The clock was set while it was on its way: what is left of it stays as it was.
             moved = self._shifted - shifted
-            changes = tuple(reclocked(item, moved) for item in changes)
+            changes = tuple(reclocked(item, moved, self.now()) for item in changes)
             self._store(changes)
         self._committed(changes)
         self._finish(found)
