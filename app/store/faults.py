@@ -18,7 +18,7 @@ _SAID: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_READONLY: ("{where} cannot be written: it is read-only", "mount its file system writable; {then}"),
     sqlite3.SQLITE_BUSY: (
         "another process keeps {where} locked",
-        "`fuser {where}` names it; {then}",
+        "`fuser {file}` names it; {then}",
     ),
     sqlite3.SQLITE_IOERR: (
         "the disk that holds {where} reports an input/output error",
@@ -74,5 +74,5 @@ def explain(error: BaseException, where: str, path: Path | None = None, then: st
             primary = sqlite3.SQLITE_FULL
         if primary in _SAID:
             message, hint = _SAID[primary]
-            return UnavailableError(message.format(where=where), hint=hint.format(where=where, then=then))
+            return UnavailableError(message.format(where=where), hint=hint.format(file=path or "FILE", then=then))
     return UnavailableError(f"{where} failed: {str(original) or type(original).__name__}", hint=then)

@@ -177,6 +177,7 @@ def test_a_locked_database_answers_within_the_timeout_and_recovers(
 
     assert isinstance(refused, UnavailableError)
     assert "locked" in refused.message
+    assert f"`fuser {data_dir / 'bootcart.db'}` names it" in refused.hint
     assert accepted is None
 
 
