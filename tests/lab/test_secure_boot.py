@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import netns
+from tests.lab import matrix
 from tests.lab.site import Site, done, site
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.timeout(1200)]
@@ -34,3 +36,18 @@ def test_through_shim_and_grub_it_posts_its_inventory(here: Site) -> None:
         assert found.inventory is not None
         assert found.inventory.secure_boot == "enabled"
         assert found.registered
+
+
+def test_a_machine_that_is_to_boot_its_disk_is_sent_there_by_grub(here: Site) -> None:
+    # Without Secure Boot: the lab's disk is unsigned.
+    here.engine.told("prefs", "set", "loader-uefi", "shimx64.efi")
+    here.engine.told("prefs", "set", "unknown-bootenv", "local")
+    vm = here.power_on("uefi-http", number=1)
+
+    netns.until(lambda: vm.spec.marker in vm.serial(), timeout=300, what="its disk speaks")
+
+    boot = here.timeline(vm)
+    assert boot.complete
+    assert done(boot)[4:] == ("loader", "grub", "script", "local")
+    here.unfaulted(vm)
+    matrix.record(vm.spec.kind, "shim and GRUB, its own disk", vm.started, boot)
