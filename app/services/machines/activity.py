@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.model.event import Event
+from app.model.machine import machine_id_for
 from app.model.timeline import Timeline
 
 TimelineOf = Callable[[Sequence[Event], float], Timeline]
@@ -59,7 +60,9 @@ class Activity:
             track = self._busy.get(event.machine)
             if track is None:
                 # A rack that boots for the first time is not looked up in the ring machine by machine.
-                track = self._busy[event.machine] = _Track(whole=self._is_new(event.machine))
+                # What was heard of a card before its machine was on record is filed under an id of the card's.
+                whole = self._is_new(event.machine) and event.machine == machine_id_for(event.mac)
+                track = self._busy[event.machine] = _Track(whole=whole)
                 self._idle.pop(event.machine, None)
             self._busy.move_to_end(event.machine)
             track.events.append(event)

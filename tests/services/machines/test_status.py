@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from app.model.machine import machine_name_for
+from app.model.machine import Machine, machine_name_for
 from app.services.machines import activity
 from tests.services.machines.conftest import ADDRESS, World
 from tests.store.stores import SetClock, mac
@@ -107,3 +109,16 @@ def test_the_timeline_of_a_machine(world: World) -> None:
     found = world.roster.timeline(machine)
 
     assert (found.at, found.path) == ("agent", "uefi-pxe")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"id": "6b1f7e0a-0000-4000-8000-000000000001", "macs": [mac(2)]}, {"macs": [mac(1), mac(2)]}]
+)
+def test_what_was_heard_before_a_machine_was_put_on_record_is_its_own(world: World, fields: dict[str, Any]) -> None:
+    """It booted by a card whose events were filed under an id of their own."""
+    world.boot(mac(2), upto="loader")
+    made = world.layer.create("root", "machines", {"name": "web1", **fields})
+    world.emit("dhcp.ack", mac(2), stage="ipxe", bootfile="x")
+
+    assert isinstance(made, Machine)
+    assert [event.kind for event in world.roster.events(made.id)][:2] == ["dhcp.discover", "dhcp.offer"]
