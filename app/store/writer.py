@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from app.errors import BootcartError, UnavailableError
 
@@ -198,14 +198,14 @@ class StoreWriter:
                 self._connection = self._connect()
             with self._connection.begin():
                 result = work(self._connection)
-        except OperationalError as error:
-            # After a failed write or fsync nothing the connection holds in memory is to be believed.
-            self._drop_connection()
-            said = self._explain(error)
-            self._note(said)
-            raise said from error
         except DBAPIError as error:
-            raise self._explain(error) from error
+            said = self._explain(error)
+            # SQLite's driver has no class of its own for a damaged file.
+            if isinstance(error, OperationalError) or type(error) is DatabaseError:
+                # After a failed write or fsync nothing the connection holds in memory is to be believed.
+                self._drop_connection()
+                self._note(said)
+            raise said from error
         self._note(None)
         return result
 

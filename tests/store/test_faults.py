@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from app.errors import BootcartError, UnavailableError
 from app.model.event import Event
@@ -34,9 +34,11 @@ class _Fault:
 
     def _fail(self, _: Connection) -> None:
         if self.on:
-            error = sqlite3.OperationalError("disk I/O error")
+            # Damage has no class of its own: the driver raises the one the others come from.
+            damaged = self.code == sqlite3.SQLITE_CORRUPT
+            error = (sqlite3.DatabaseError if damaged else sqlite3.OperationalError)("disk I/O error")
             error.sqlite_errorcode = self.code
-            raise OperationalError("COMMIT", None, error)
+            raise (DatabaseError if damaged else OperationalError)("COMMIT", None, error)
 
 
 def _kinds(store: Store) -> list[str]:
