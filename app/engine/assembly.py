@@ -13,6 +13,7 @@ from typing import Protocol
 from app.clock import Clock
 from app.config import Settings
 from app.engine import logs
+from app.engine.closing import Closing
 from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
 from app.engine.notify import keep, notify
@@ -61,6 +62,7 @@ class Parts:
     diagnoses: Diagnoses
     registrar: Registrar
     operations: Operations
+    closing: Closing
     emit: Emit
 
 
@@ -176,7 +178,8 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
             logs.apply_levels(chosen)
     foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
     operations = Operations(settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, stop, clock)
-    return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, emit)
+    closing = Closing(store.directory, layer, emit, clock)
+    return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, emit)
 
 
 def _accepts(settings: Settings, segments: Segments) -> Callable[[IPv4Address | IPv6Address], bool]:

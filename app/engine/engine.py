@@ -56,6 +56,7 @@ class Engine:
     async def _run(self, store: Store, say: Say, began: float) -> None:
         parts = assemble(self._settings, self._clock, store, self._stop_soon())
         parts.emit(self._begun(store.database.unclean and store.database.path is not None))
+        await parts.closing.look()
         try:
             # Machines first: what an operator needs is imported after DHCP answers. Before all of it the segments are
             # asked for other servers: that takes its time, in which the rest starts.
@@ -68,12 +69,14 @@ class Engine:
                     parts.segments.start()
             parts.diagnoses.start(store.events.tail())
             watching = asyncio.create_task(parts.watch.run(), name="watch")
+            closing = asyncio.create_task(parts.closing.run(), name="closing")
             for name in parts.segments.absent():
                 say(f"bootcart: there is no interface {name}; it is served once it appears")
             try:
                 await self._serve_api(parts, say, began)
             finally:
                 watching.cancel()
+                closing.cancel()
         finally:
             parts.emit(self._event("engine.stopping", f"engine stops: {self._why or 'it failed'}", why=self._why))
             notify("STOPPING=1")

@@ -18,6 +18,7 @@ from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import EventDraft
 from app.model.fields import Model
 from app.model.machine import Machine
+from app.model.serving import SERVE_UNTIL, ending
 from app.model.subnet import Subnet
 from app.model.timeline import Timeline
 from app.services.commands.layer import LISTED, CommandLayer
@@ -141,6 +142,7 @@ class Operations:
             instance=self._instance,
             lab=os.environ.get("BOOTCART_LAB", ""),
             holding=self._store.directory.holding(),
+            serve_until=ending(self._store.directory.preference(SERVE_UNTIL)),
         )
 
     def stop(self) -> None:

@@ -185,6 +185,12 @@ PREFERENCES: tuple[Preference, ...] = (
         default="",
         description="level of the log by part, such as info,dhcp=debug; empty: as the engine was started",
     ),
+    Preference(
+        name="serve-until",
+        value="",
+        default="",
+        description="how long machines are answered: 90m, 2h, 1d, or never for without end; then everything is held",
+    ),
 )
 """The closed list of preferences with their defaults."""
 
@@ -220,3 +226,4 @@ class EngineInfo(Model):
     instance: uuid.UUID = Field(description="changes with every start of the engine")
     lab: str = Field(default="", description="name of the lab this engine serves; empty: real hardware")
     holding: bool = Field(default=False, description="hold: answer no one")
+    serve_until: Epoch | None = Field(default=None, description="when the hold begins by itself; none: never")

@@ -45,6 +45,7 @@ EVENT_KINDS: dict[str, str] = {
     "engine.started": "version, pid, after",
     "engine.ready": "seconds, degraded",
     "engine.stopping": "why",
+    "engine.held": "until",
     "store.failed": "reason, hint",
     "store.recovered": "seconds",
     "store.doubt": "reason",

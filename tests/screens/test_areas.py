@@ -563,3 +563,12 @@ async def test_modes_are_words_of_the_model() -> None:
             next(row for row in found.rows if row.field.name == "mode").input.focus()
             await stage.press("right")
         assert seen == {mode.value for mode in SubnetMode}
+
+
+async def test_services_say_how_long_machines_are_answered_yet() -> None:
+    client = FakeClient()
+    client._info = client._info.model_copy(update={"serve_until": client.now + 5400.5})
+    async with opened(client) as stage:
+        await stage.press("7")
+        await stage.see("yes, for 90 min, until ")
+        assert "serve-until" in stage.row("yes, for 90 min")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
 
-from app.model.engine import Service, ServiceState
+from app.model.engine import EngineInfo, Service, ServiceState
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.dialogs.frame import Page
@@ -80,7 +80,7 @@ class ServicesArea(ListArea):
                         ("data", info.data_dir),
                         ("DHCP at most", info.dhcp),
                         ("lab", info.lab),
-                        ("answers", "no one: it is held (H)" if info.holding else "yes"),
+                        ("answers", answers(info, session.now())),
                     ),
                     self.size.width - 2,
                 ),
@@ -128,3 +128,12 @@ class ServicesArea(ListArea):
         """`X`."""
         if await operations.stop_engine(self.app):
             self.app.say("the engine stops")
+
+
+def answers(info: EngineInfo, now: float) -> str:
+    """Whether machines are answered, and how long yet."""
+    if info.holding:
+        return "no one: it is held (H)"
+    if info.serve_until is None:
+        return "yes"
+    return f"yes, for {long_span(max(0.0, info.serve_until - now))}, until {stamp(info.serve_until)} (9: serve-until)"

@@ -298,13 +298,14 @@ class CommandLayer:
         elif isinstance(after, Machine):
             machines.check(after, before if isinstance(before, Machine) else None, self._directory)
         elif isinstance(after, Preference) and after.name != HOLDING and after.value != after.default:
-            prefs.check(prefs.find(after.name), after.value, self._directory)
+            prefs.check(prefs.find(after.name), after.value, self._directory, self._clock.now())
 
     def _set(self, actor: str, key: str, changes: Mapping[str, Any]) -> Preference:
         preference = prefs.find(key.partition(":")[2] if key.lower().startswith("name:") else key)
         before = preference.model_copy(update={"value": self._directory.preference(preference.name)})
         value = building.preference_value(before, changes)
-        after = before.model_copy(update={"value": prefs.check(preference, value, self._directory)})
+        checked = prefs.check(preference, value, self._directory, self._clock.now())
+        after = before.model_copy(update={"value": checked})
         if after != before:
             said = f"set {after.name} to {after.value} (it was {before.value})"
             self._commit(actor, "update", "prefs", before, after, said)

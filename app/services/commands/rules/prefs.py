@@ -10,6 +10,7 @@ from app.config import log_levels
 from app.errors import InvalidError, NotFoundError
 from app.model.engine import PREFERENCES, Preference
 from app.model.options import read_options, write_options
+from app.model.serving import SERVE_UNTIL, until
 from app.netboot import optionset, sshkeys
 from app.netboot.bootpath import BadPathError, normalise
 from app.services.commands.rules import bootenvs
@@ -37,7 +38,7 @@ def find(name: str) -> Preference:
     raise NotFoundError(f"no preference {name!r}", hint=hint)
 
 
-def check(preference: Preference, value: str, directory: Directory) -> str:
+def check(preference: Preference, value: str, directory: Directory, now: float) -> str:
     """The value to store. Raises InvalidError."""
     value = value.strip()
     name = preference.name
@@ -73,6 +74,12 @@ def check(preference: Preference, value: str, directory: Directory) -> str:
             raise InvalidError(str(error), hint=hint, field="value") from error
     elif name.startswith("loader-"):
         return _loader(value)
+    elif name == SERVE_UNTIL:
+        try:
+            return until(value, now)
+        except ValueError as error:
+            hint = "for example 90m, 2h, 1d, or never"
+            raise InvalidError(f"{name} cannot be {value!r}", hint=hint, field="value") from error
     elif name == "debian-mirror":
         _check_url(value)
         return value.rstrip("/")
