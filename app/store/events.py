@@ -47,6 +47,8 @@ class EventLog:
         self._clock = clock
         self._lock = threading.Lock()
         self._queue: deque[EventDraft] = deque()
+        self._words: deque[EventDraft] = deque()
+        """What the store says of itself, written before all that wait: it says why they wait."""
         self._dropped_untold = 0
         self.dropped = 0
         """How many events were dropped since the start: they came faster than they could be stored."""
@@ -182,8 +184,10 @@ class EventLog:
         # One place is left for the word about those that were dropped.
         room = max(0, min(BATCH, UNSTORED_MAX - len(self._unstored) - 1))
         with self._lock:
-            drafts = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
-            left = bool(self._queue)
+            drafts: list[EventDraft] = []
+            for source in (self._words, self._queue):
+                drafts += [source.popleft() for _ in range(min(room - len(drafts), len(source)))]
+            left = bool(self._words or self._queue)
             dropped = self._dropped_untold if drafts else 0
             self._dropped_untold -= dropped
         if left and room > 0:
@@ -205,7 +209,7 @@ class EventLog:
             if self._ring.due():
                 self._ring.pruned()
             self._ring.added([each.event for each in batch])
-            if self._queue:
+            if self._words or self._queue:
                 # What came while there was no room.
                 self._queued()
         elif self._database.writer.failing:
@@ -217,6 +221,7 @@ class EventLog:
             with self._lock:
                 self.dropped += len(batch)
                 self._dropped_untold += len(batch)
+            self._database.writer.wake(RETRY_SECONDS)
         fresh = [each.event for each in batch if each.event.id > self._shown]
         if not fresh:
             return
@@ -254,8 +259,7 @@ class EventLog:
     def _own(self, kind: str, message: str, level: Level, **data: object) -> None:
         draft = EventDraft(time=self._clock.now(), kind=kind, message=message, level=level, data=data)
         with self._lock:
-            # Before all that wait, and however many do: these say why they wait.
-            self._queue.appendleft(draft)
+            self._words.append(draft)
         self._queued()
 
     def _queued(self) -> None:
