@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from app.errors import BootcartError, InvalidError
 from app.store import schema, sqlitefile
 from app.store.faults import AGAIN, AT_START, explain
-from app.store.place import DirectoryLock, prepare_directory
+from app.store.place import DirectoryLock, prepare_directory, refusal
 from app.store.writer import StoreWriter
 
 T = TypeVar("T")
@@ -100,9 +100,7 @@ class Database:
         try:
             _marker(self.path).touch(mode=0o600)
         except OSError as error:
-            raise BootcartError(
-                f"the data directory {self.data_dir} cannot be written: {error.strerror}", hint="free some space"
-            ) from error
+            raise refusal(error, f"the data directory {self.data_dir} cannot be written", "free some space") from error
 
 
 def _marker(path: Path) -> Path:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import BootcartError
 from app.store.faults import AT_START, explain
-from app.store.place import sync_directory
+from app.store.place import refusal, sync_directory
 
 BUSY_SECONDS = 5
 _MAGIC = b"SQLite format 3\0"
@@ -69,9 +69,7 @@ def create(path: Path, fill: Callable[[Connection], None]) -> None:
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise BootcartError(
-            f"{draft} cannot be made: {error.strerror}", hint="free space or mend the data directory"
-        ) from error
+        raise refusal(error, f"{draft} cannot be made", "free space or mend the data directory") from error
     # No write-ahead log yet: a draft is one file, so that its rename is all there is to do.
     engine = sqlite_engine(draft, wal=False).execution_options(**{WRITES: True})
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -50,9 +51,8 @@ def _abused(value: Any, words: Iterator[str]) -> Any:
         return tuple(held) or ()
     if isinstance(value, dict):
         return {key: _abused(item, words) for key, item in value.items()}
-    assert value is None or isinstance(value, (int, float, uuid.UUID, IPv4Address, IPv4Interface, IPv4Network)), repr(
-        value
-    )
+    kinds = (int, float, Enum, uuid.UUID, IPv4Address, IPv4Interface, IPv4Network)
+    assert value is None or isinstance(value, kinds), repr(value)
     return value
 
 

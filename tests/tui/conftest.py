@@ -69,7 +69,7 @@ def tidy(engine: Engine) -> None:
             ask(noun.delete(str(getattr(one, key))))
     known = {one.name for one in ask(client.subnets.list()).items}
     for name in known - {"rack7"}:
-        ask(client.subnets.delete(name))
+        ask(client.subnets.delete(name, drain=True))
     if "rack7" not in known:
         engine.subnet()
         engine.served()

@@ -89,7 +89,7 @@ class Day:
 @pytest.fixture
 def day(rack: Rack, tmp_path: Path) -> Iterator[tuple[Day, Rack]]:
     """A crash cart at an engine that this interface's launcher has started, with no subnet yet."""
-    rack.engine.ask(rack.engine.client.subnets.delete("rack7"))
+    rack.engine.ask(rack.engine.client.subnets.delete("rack7", drain=True))
     raw = tmp_path / "raw"
     extra = {"BOOTCART_SHOTS": str(tmp_path), "BOOTCART_ENGINE_STARTED": "1"}
     with terminal("--endpoint", rack.engine.endpoint, term="linux", extra=extra, record=raw) as pane:

@@ -49,7 +49,7 @@ def bare(_bare: Rack) -> Iterator[Rack]:
     yield _bare
     ask, client = _bare.engine.ask, _bare.engine.client
     for subnet in ask(client.subnets.list()).items:
-        ask(client.subnets.delete(subnet.name))
+        ask(client.subnets.delete(subnet.name, drain=True))
     ask(client.prefs.set("unknown-bootenv", "discovery"))
     _bare.engine.sound()
 
