@@ -122,8 +122,7 @@ def boots_by_the_others_address(engine: Engine, lan: netns.Segment) -> None:
     netns.run(ns, ["ip", "address", "replace", f"{theirs.address}/24", "dev", "eth0"])
     status, text = fetch(theirs.address, script(overheard))
     assert (status, "bootcart.token=" in text) == ("200", True)
-    seen = engine.machine(overheard)
-    assert seen is not None
+    seen = netns.until(lambda: engine.machine(overheard), what="the machine is on record")
     assert str(seen.address) == theirs.address
 
     # On an address nobody was heard asking for.

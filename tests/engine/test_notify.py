@@ -117,6 +117,7 @@ def hang():
 def wait():
     while not WORD.exists():
         time.sleep(0.02)
+    gc.unfreeze()  # what an engine was built of is not listed while it is frozen
     for each in gc.get_objects():
         if type(each).__name__ == "DhcpService":
             each.post(hang)
