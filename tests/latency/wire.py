@@ -43,13 +43,14 @@ _BROADCAST, _ZERO = IPv4Address("255.255.255.255"), IPv4Address(0)
 _TIMESTAMPNS, _ATTACH_FILTER = 35, 26  # asm-generic/socket.h
 _TIMESPEC = struct.Struct("@qq")
 _ONLY_UDP = ((0x30, 0, 0, 23), (0x15, 0, 1, 17), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
-_MACHINES = 40
+MACHINES, PER_SECOND = 40, 40.0
+"""How many ask, one after another, and how often one of them does."""
 OFFER, ACK, ECHO, DISK = range(4)
 """What is asked: for an offer, for a lease, the echo, the echo that waits for the disk."""
 
 
 def mac_of(number: int) -> str:
-    return f"52:54:00:1a:00:{number % _MACHINES:02x}"
+    return f"52:54:00:1a:00:{number % MACHINES:02x}"
 
 
 def ask(kind: MessageType, xid: int, *options: tuple[int, bytes]) -> bytes:
@@ -122,14 +123,14 @@ class Asker:
         for each in (self._tap, self._card, self._udp):
             each.close()
 
-    def ask(self, seconds: float, per_second: float = 40.0) -> dict[int, Times]:
+    def ask(self, seconds: float) -> dict[int, Times]:
         """Ask for so long; the times of OFFER, ACK, ECHO and DISK."""
         self._began = self._next
         end = time.monotonic() + seconds
         due = time.monotonic()
         while (now := time.monotonic()) < end:
             if now >= due:
-                due = max(due + 1 / per_second, now)
+                due = max(due + 1 / PER_SECOND, now)
                 self._next += 1
                 self._card.send(ask(MessageType.DISCOVER, self._next))
                 for port in (ECHO_PORT, DISK_PORT):
