@@ -21,6 +21,7 @@ from app.netboot.exchange import BROADCAST, CLIENT_PORT, SERVER_PORT, Answer, Ar
 from app.netboot.wire.dhcp4 import ZERO, DhcpError, DhcpPacket, decode
 from app.netboot.wire.frames import mac_bytes
 from app.services.dhcp.sockets import Datagram, Sender, open_frames, open_port, receive
+from app.services.dhcp.tap import Tap, no_tap
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Responder(ABC):
         self._allowed = frozenset(allowed)
         self._raw = raw
         self.listening: tuple[str, ...] = ()
+        self.tap: Tap = no_tap
         self.counters: dict[str, int] = dict.fromkeys(_COUNTERS.split(), 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -183,7 +185,9 @@ class Responder(ABC):
         if answer.reply is None or answer.destination is None or self._sender is None:
             self.counters["silent"] += 1
             return False
-        sent = self._sender.send(answer.octets(), answer.destination, self._by_name)
+        octets = answer.octets()
+        self.tap(answer.destination.interface, octets, answer.destination)
+        sent = self._sender.send(octets, answer.destination, self._by_name)
         self.counters["sent"] += sent
         return sent
 
@@ -213,6 +217,7 @@ class Responder(ABC):
         if interface is None or (self._allowed and interface.name not in self._allowed):
             self.counters["elsewhere"] += 1
             return
+        self.tap(interface.name, datagram.payload, datagram)
         try:
             packet = decode(datagram.payload)
         except DhcpError as error:
