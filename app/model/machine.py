@@ -17,7 +17,7 @@ from app.model.options import OptionValues
 _MAC_NAMESPACE = uuid.UUID("6b1f7e0a-6d0b-5f0c-9a35-0b007ca27000")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16384)
 def machine_id_for(mac: str) -> uuid.UUID:
     """The id a machine first seen under this MAC address has."""
     return uuid.uuid5(_MAC_NAMESPACE, mac)

@@ -261,9 +261,3 @@ def machines(connection: Connection) -> set[uuid.UUID]:
     """Every machine there are events of."""
     found = connection.execute(sa.select(_columns.machine).where(_columns.machine != "").distinct()).scalars()
     return {uuid.UUID(each) for each in found}
-
-
-def ids(connection: Connection, limit: int) -> Sequence[int]:
-    """The newest `limit` ids, ascending."""
-    newest = connection.execute(sa.select(_columns.id).order_by(_columns.id.desc()).limit(limit)).scalars().all()
-    return newest[::-1]

@@ -148,11 +148,30 @@ def test_observers_see_each_event_once_in_order(store: Store) -> None:
     assert seen == list(range(1, 701))
 
 
+def test_events_of_made_up_machines_do_not_fill_the_disk(
+    data_dir: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ring, "STEP", 16)
+    monkeypatch.setattr(ring.Ring.__init__, "__defaults__", (100, 10, 50))
+    store = open_store(data_dir, clock)
+    ours = Machine(id=machine_id_for(mac(1)), name="node-01", macs=(mac(1),))
+    store.database.write(lambda connection: records.save(connection, None, ours))
+    _emit(store, 8, mac=mac(1))
+    for number in range(100, 400):
+        _emit(store, 2, mac=mac(number))
+    until(lambda: store.events.last_id == 608)
+
+    # The newest, what is kept of strangers, and a step or two that may be outstanding.
+    assert store.events.list().total <= 100 + 50 + 3 * 32
+    assert store.events.list(machine=str(ours.id)).total == 8
+    store.close()
+
+
 def test_the_ring_keeps_the_newest_and_some_of_each_machine(
     data_dir: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ring, "STEP", 16)
-    monkeypatch.setattr(ring.Ring.__init__, "__defaults__", (100, 10))
+    monkeypatch.setattr(ring.Ring.__init__, "__defaults__", (100, 10, 10_000))
     quiet, chatty = machine_id_for(mac(1)), machine_id_for(mac(2))
     store = open_store(data_dir, clock)
     _emit(store, 30, mac=mac(1))
