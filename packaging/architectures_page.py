@@ -37,8 +37,6 @@ def _given(number: int) -> str:
     loader = LOADERS[number]
     if number == RASPBERRY_PI:
         return "`bootcode.bin` and option 43 `Raspberry Pi Boot`, as type 0 from a Raspberry Pi's card"
-    if loader.file:
-        return f"`{loader.file}`"
     default = next((one.default for one in PREFERENCES if one.name == loader.preference), "")
     if default:
         return f"`{default}` (preference `{loader.preference}`)"

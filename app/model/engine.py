@@ -109,6 +109,21 @@ PREFERENCES: tuple[Preference, ...] = (
         choices=("ipxe.efi", "snponly.efi", "shimx64.efi"),
     ),
     Preference(
+        name="loader-arm64",
+        value="ipxe-arm64.efi",
+        default="ipxe-arm64.efi",
+        description="boot loader for arm64 UEFI firmware; shimaa64.efi is signed, and starts GRUB under Secure Boot",
+        choices=("ipxe-arm64.efi", "shimaa64.efi"),
+    ),
+    Preference(
+        name="loader-signed",
+        value="grub",
+        default="grub",
+        description="what firmware that starts only signed loaders is given: Debian's shim and GRUB, or iPXE's own "
+        "shim and iPXE, which bootcart fetch --signed-ipxe brings",
+        choices=("grub", "ipxe"),
+    ),
+    Preference(
         name="loader-ia32",
         value="",
         default="",

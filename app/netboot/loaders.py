@@ -7,27 +7,41 @@ from dataclasses import dataclass
 
 from app.netboot.wire.pxe import ARCHITECTURES
 
-ARM64_LOADER = "ipxe-arm64.efi"
+SIGNED_PREFERENCE = "loader-signed"
+GRUB_CHAIN, IPXE_CHAIN = "grub", "ipxe"
+"""What that preference may say: Debian's shim and GRUB, or iPXE's own shim and iPXE, which an operator brings."""
+SIGNED_IPXE = "signed-ipxe"
+"""The folder of the virtual tree where iPXE's signed release lies, by architecture."""
 SHIM = "shimx64.efi"
-"""Signed with Microsoft's key: firmware with Secure Boot starts it, and it starts Debian's GRUB beside itself."""
-_GRUB = "grubx64.efi"
+_SECOND = frozenset({"grubx64.efi", "grubaa64.efi", "mmx64.efi", "mmaa64.efi"})
 
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """What one architecture type is given: `file`, or the file `preference` names; where both are empty, nothing.
+    """What one architecture type is given: the file `preference` names; where that is empty, nothing.
 
     `why` tells, in words that go on from "there is no boot loader for …", why nothing is given.
     """
 
-    file: str = ""
     preference: str = ""
     why: str = ""
 
 
 _BIOS = Loader(preference="loader-bios")
 _X64 = Loader(preference="loader-uefi")
-_ARM64 = Loader(ARM64_LOADER)
+_ARM64 = Loader(preference="loader-arm64")
+
+# Signed with Microsoft's key: firmware with Secure Boot starts these, and they what lies beside them. iPXE's shim makes
+# the name of what it starts out of its own: `shim` and what follows goes out of it (its README).
+_SIGNED = {
+    GRUB_CHAIN: {_X64: SHIM, _ARM64: "shimaa64.efi"},
+    IPXE_CHAIN: {
+        _X64: f"{SIGNED_IPXE}/amd64/ipxe-shimx64.efi",
+        _ARM64: f"{SIGNED_IPXE}/arm64/ipxe-shimaa64.efi",
+    },
+}
+SHIMS = frozenset(file for chain in _SIGNED.values() for file in chain.values())
+"""Every signed loader that firmware itself can be given, as a path of the virtual tree."""
 
 
 def _named(preference: str) -> Loader:
@@ -95,9 +109,19 @@ def takes_shim(arch: int | None) -> bool:
     return arch is not None and LOADERS.get(arch) is _X64
 
 
-def started_by_shim(name: str) -> bool:
+def signed_loader(arch: int | None, chain: str) -> str:
+    """The signed loader for firmware of this architecture type, of the chain the preference names; empty: none."""
+    return _SIGNED.get(chain, {}).get(LOADERS[arch], "") if arch in LOADERS else ""
+
+
+def started_by_shim(path: str) -> bool:
     """The firmware has nothing to say about this file: shim looks at its signature."""
-    return name == _GRUB
+    return path.rpartition("/")[2] in _SECOND or signed_ipxe(path)
+
+
+def signed_ipxe(path: str) -> bool:
+    """This file is iPXE as its own shim starts it."""
+    return path.startswith(f"{SIGNED_IPXE}/") and path not in SHIMS
 
 
 def loader_of(arch: int | None, transport: str, preference: Callable[[str], str]) -> tuple[str, str]:
@@ -112,5 +136,5 @@ def loader_of(arch: int | None, transport: str, preference: Callable[[str], str]
     known = ARCHITECTURES.get(arch)
     if loader is _BIOS and known is not None and known.transport != transport:
         return "", "it says BIOS and HTTP, and BIOS code cannot be started by UEFI"
-    file = loader.file or (preference(loader.preference) if loader.preference else "")
+    file = preference(loader.preference) if loader.preference else ""
     return file, "" if file else loader.why

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.netboot.decide import Withheld
-from app.netboot.loaders import LOADERS, loader_of
+from app.netboot.loaders import LOADERS, SHIMS, loader_of, signed_loader, started_by_shim
 from app.netboot.wire import options as opt
 from app.netboot.wire.pxe import ARCHITECTURES
 from tests.netboot.dhcpworld import Bench, World, pxe
@@ -74,7 +74,7 @@ def test_the_tables_hold_the_same_types() -> None:
     assert [*ARCHITECTURES] == [*LOADERS] == [*range(42)]
     assert {*TABLE} == {*LOADERS, 0xFF}
     for number, loader in LOADERS.items():
-        served = loader.file or loader.preference in ("loader-bios", "loader-uefi")
+        served = loader.preference in ("loader-bios", "loader-uefi", "loader-arm64")
         assert bool(loader.why) is not bool(served), number
 
 
@@ -107,3 +107,19 @@ def test_bios_code_is_not_given_by_http_to_who_names_no_bios_that_can() -> None:
     assert (file, "HTTP" in why) == ("", True)
     assert loader_of(20, "http", lambda name: name) == ("loader-bios", "")
     assert loader_of(None, "http", lambda name: name)[0] == ""
+
+
+def test_each_chain_has_a_signed_loader_for_x64_and_arm64() -> None:
+    for chain in ("grub", "ipxe"):
+        found = {arch: signed_loader(arch, chain) for arch in (*LOADERS, None, 0xFF)}
+        assert {arch for arch, file in found.items() if file} == {7, 9, 11, 16, 17, 19}
+        assert {*found.values()} - {""} <= SHIMS
+        assert (found[7], found[11]) == (found[16], found[19])
+    assert signed_loader(7, "") == ""
+    assert (signed_loader(7, "grub"), signed_loader(11, "grub")) == ("shimx64.efi", "shimaa64.efi")
+
+
+def test_what_shim_looks_at_is_no_matter_of_the_firmware() -> None:
+    second = ("grubx64.efi", "sub/grubaa64.efi", "mmx64.efi", "signed-ipxe/amd64/ipxe.efi")
+    assert all(started_by_shim(path) for path in second)
+    assert not any(started_by_shim(path) for path in (*SHIMS, "ipxe.efi", "snponly.efi", "ipxe-arm64.efi"))
