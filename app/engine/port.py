@@ -62,7 +62,9 @@ class HeldSubnets:
         return self._overlay(model) if isinstance(model, Subnet) else model
 
     def listing(self, noun: str) -> Sequence[Model]:
-        return [self._shown(model) for model in self._layer.listing(noun)]
+        found = self._layer.listing(noun)
+        # A listing of machines looks at those alone that are taken from it.
+        return [self._shown(model) for model in found] if noun == "subnets" else found
 
     def resolve(self, noun: str, key: str) -> Model:
         return self._shown(self._layer.resolve(noun, key))

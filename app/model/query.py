@@ -76,7 +76,13 @@ def fits(dumped: Mapping[str, Any], terms: Sequence[str]) -> bool:
 
 
 def apply(items: Iterable[ModelT], query: Query) -> Page[ModelT]:
-    """Filter, sort and page models in memory. Raises InvalidError for an unknown sort field."""
+    """Filter, sort and page models in memory. Raises InvalidError for an unknown sort field.
+
+    Of a sequence that is neither filtered nor sorted only the page is taken.
+    """
+    if not query.filter and not query.sort and isinstance(items, Sequence):
+        page = items[query.offset : query.offset + min(query.limit, LIMIT_MAX)]
+        return Page(tuple(page), total=len(items), offset=query.offset)
     kept: list[tuple[ModelT, dict[str, Any]]] = []
     for item in items:
         dumped = item.model_dump(mode="json")

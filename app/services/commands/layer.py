@@ -18,7 +18,7 @@ from app.model.fields import Model
 from app.model.machine import Machine
 from app.model.subnet import Lease, Reservation, Subnet
 from app.services.commands import building, objects, undoing, words
-from app.services.commands.objects import RecordsAlone, Roster
+from app.services.commands.objects import Looked, RecordsAlone, Roster
 from app.services.commands.rules import bootenvs, machines, prefs, reservations, subnets
 from app.store import command_rows
 from app.store.database import Database
@@ -63,10 +63,10 @@ class CommandLayer:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def listing(self, noun: str) -> list[Model]:
+    def listing(self, noun: str) -> Sequence[Model]:
         """Every object of a noun (machines with their status). Raises NotFoundError for a noun that is none."""
         found = objects.listing(noun, self._directory, self.roster)
-        return [self._seen(each) for each in found]
+        return Looked(found, self.roster.seen) if noun == "machines" else list(found)
 
     def resolve(self, noun: str, key: str) -> Model:
         """The object with this id, name or `Index:value`. Raises NotFoundError; ConflictError when it fits several.

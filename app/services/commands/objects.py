@@ -6,8 +6,9 @@ import difflib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, overload
 
 from sqlalchemy.engine import Connection
 
@@ -80,11 +81,17 @@ def _name(item: Any, value: str) -> bool:
     return str(item.name).casefold() == value.casefold()
 
 
-def _id(item: Any, value: str) -> bool:
+@lru_cache(maxsize=16)
+def _as_id(value: str) -> uuid.UUID | None:
+    """What somebody wrote, as an id; read once, however many objects it is compared with."""
     try:
-        return item.id == uuid.UUID(value)
+        return uuid.UUID(value)
     except ValueError:
-        return False
+        return None
+
+
+def _id(item: Any, value: str) -> bool:
+    return item.id == _as_id(value)
 
 
 def _uuid(item: Machine, value: str) -> bool:
@@ -123,8 +130,36 @@ _INDEXES: dict[str, tuple[Index, ...]] = {
 _BARE = {"machines": ("Id", "Name"), "reservations": ("Address",), "leases": ("Address",)}
 
 
-def _by_address(item: Reservation | Lease) -> IPv4Address:
-    return item.address
+def _by_address(item: Reservation | Lease) -> int:
+    # A hundred thousand addresses compare a second long.
+    return int(item.address)
+
+
+class Looked(Sequence[Model]):
+    """Machines with their status, worked out for each when it is taken: a page costs what is on it."""
+
+    def __init__(self, known: Sequence[Model], look: Callable[[Any], Model]) -> None:
+        self._known = known
+        self._look = look
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @overload
+    def __getitem__(self, index: int) -> Model: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Model]: ...
+
+    def __getitem__(self, index: int | slice) -> Model | Sequence[Model]:
+        if isinstance(index, slice):
+            return [self._look(each) for each in self._known[index]]
+        return self._look(self._known[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(cast("Sequence[object]", other))
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
 
 def listing(noun: str, directory: Directory, roster: Roster) -> Sequence[Model]:
@@ -149,9 +184,9 @@ def listing(noun: str, directory: Directory, roster: Roster) -> Sequence[Model]:
 def find(noun: str, key: str, directory: Directory, roster: Roster) -> Model:
     """The object with this id, name or `Index:value`. Raises NotFoundError, or ConflictError when it fits several."""
     items = listing(noun, directory, roster)
-    if noun == "machines":
-        items = [_with_address(item, directory) for item in items if isinstance(item, Machine)]
     title, colon, value = key.partition(":")
+    if noun == "machines" and title.lower() == "address":
+        items = [_with_address(item, directory) for item in items if isinstance(item, Machine)]
     indexes = {index.title.lower(): index for index in _INDEXES[noun]}
     # No name holds a colon, but a MAC address does: what is before it must be an index to be taken for one.
     if colon and title.isalpha() and len(title) > 2:

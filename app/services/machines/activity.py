@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from app.model.event import Event
 from app.model.machine import machine_id_for
-from app.model.timeline import Timeline
+from app.services.machines.status import Standing
 
-TimelineOf = Callable[[Sequence[Event], float], Timeline]
-"""`app.netboot.timeline.timeline`: a machine's events, oldest first, and the time now."""
+StandingOf = Callable[[Sequence[Event], float], Standing]
+"""How the newest boot stands, of a machine's events, oldest first, and the time now."""
 Recall = Callable[[uuid.UUID], Sequence[Event]]
 """The newest stored events of a machine, oldest first."""
 
@@ -33,18 +33,18 @@ class _Track:
     events: deque[Event] = field(default_factory=lambda: deque[Event](maxlen=EVENTS_MAX))
     whole: bool = False
     """The events from before this track began have been read from the ring."""
-    boot: Timeline | None = None
+    boot: Standing | None = None
 
 
 class Activity:
-    """Timelines by machine id. Thread-safe; `saw` never reads the disk, `boot` may."""
+    """How each machine's boot stands, by its id. Thread-safe; `saw` never reads the disk, `boot` may."""
 
-    def __init__(self, timeline: TimelineOf, recall: Recall) -> None:
-        self._timeline = timeline
+    def __init__(self, standing: StandingOf, recall: Recall) -> None:
+        self._standing = standing
         self._recall = recall
         self._lock = threading.Lock()
         self._busy: OrderedDict[uuid.UUID, _Track] = OrderedDict()
-        self._idle: OrderedDict[uuid.UUID, tuple[Timeline, float]] = OrderedDict()
+        self._idle: OrderedDict[uuid.UUID, tuple[Standing, float]] = OrderedDict()
         self._known: set[uuid.UUID] | None = None
 
     def knows(self, machines: Iterable[uuid.UUID]) -> None:
@@ -69,8 +69,9 @@ class Activity:
             track.boot = None
             if len(self._busy) > BUSY_MAX:
                 key, left = self._busy.popitem(last=False)
-                if left.whole and left.boot is not None:
-                    self._rest(key, left.boot, left.events[-1].time)
+                if left.whole:
+                    newest = left.events[-1].time
+                    self._rest(key, self._current(left, newest), newest)
 
     def _is_new(self, machine: uuid.UUID) -> bool:
         if self._known is None or machine in self._known:
@@ -80,7 +81,7 @@ class Activity:
             self._known = None  # somebody makes machines up
         return True
 
-    def boot(self, machine: uuid.UUID, now: float) -> tuple[Timeline, float]:
+    def boot(self, machine: uuid.UUID, now: float) -> tuple[Standing, float]:
         """The machine's newest boot and when its newest event was (0: never)."""
         with self._lock:
             track = self._busy.get(machine)
@@ -92,7 +93,7 @@ class Activity:
         with self._lock:
             track = self._busy.get(machine)
             if track is None:
-                known = self._timeline(earlier, now), earlier[-1].time if earlier else 0.0
+                known = self._standing(earlier, now), earlier[-1].time if earlier else 0.0
                 self._rest(machine, *known)
                 return known
             self._complete(track, earlier)
@@ -128,12 +129,12 @@ class Activity:
             track.whole = True
             track.boot = None
 
-    def _current(self, track: _Track, now: float) -> Timeline:
+    def _current(self, track: _Track, now: float) -> Standing:
         if track.boot is None:
-            track.boot = self._timeline(tuple(track.events), now)
+            track.boot = self._standing(tuple(track.events), now)
         return track.boot
 
-    def _rest(self, machine: uuid.UUID, boot: Timeline, seen: float) -> None:
+    def _rest(self, machine: uuid.UUID, boot: Standing, seen: float) -> None:
         self._idle[machine] = (boot, seen)
         if len(self._idle) > IDLE_MAX:
             self._idle.popitem(last=False)

@@ -12,14 +12,16 @@ from app.model.event import Event, EventDraft
 from app.model.machine import Machine, machine_id_for
 from app.model.timeline import Timeline
 from app.netboot.decide import bootenv_of
-from app.services.machines.activity import EVENTS_MAX, Activity, TimelineOf, of_machine
+from app.services.machines.activity import EVENTS_MAX, Activity, of_machine
 from app.services.machines.addresses import current_address
 from app.services.machines.sightings import KEEP, Sightings, is_netboot
-from app.services.machines.status import FRESH_SECONDS, Heard, status_of
+from app.services.machines.status import FRESH_SECONDS, Heard, standing_of, status_of
 from app.store.directory import Directory
 from app.store.events import EventLog
 
 REBOOT_SECONDS = 300.0
+TimelineOf = Callable[[Sequence[Event], float], Timeline]
+"""`app.netboot.timeline.timeline`: a machine's events, oldest first, and the time now."""
 PasswordOf = Callable[[uuid.UUID, float], str]
 """Root's password on the console of a machine that registered at that time; may be set after the roster is made."""
 
@@ -38,7 +40,7 @@ class Roster:
         self.password_of: PasswordOf = lambda machine, issued: ""
         self._lock = threading.Lock()
         self._sightings = Sightings()
-        self._activity = Activity(timeline, self._recall)
+        self._activity = Activity(lambda events, now: standing_of(timeline(events, now)), self._recall)
         self._heartbeats: dict[uuid.UUID, float] = {}
         self._rebooting: dict[uuid.UUID, float] = {}
         self.problem_of: Callable[[uuid.UUID], str] = lambda _: ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from app.model.machine import Machine, MachineState, MachineStatus
@@ -25,7 +26,34 @@ class Heard:
     heartbeat: float = 0.0
 
 
-def status_of(machine: Machine, boot: Timeline, heard: Heard, now: float, *, never_boot: bool = False) -> MachineStatus:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the newest boot stands: what is kept of it for each machine, where its timeline would take 10 kB."""
+
+    started: float | None = None
+    complete: bool = False
+    last: str = ""
+    """The last hop that is done."""
+    ended: float = 0.0
+    """When the boot last got a hop further."""
+    at: Hop | None = None
+    """The hop it is at."""
+
+
+def standing_of(boot: Timeline) -> Standing:
+    """How a boot stands."""
+    if boot.started is None:
+        return Standing()
+    return Standing(
+        boot.started,
+        boot.complete,
+        next((sys.intern(hop.name) for hop in reversed(boot.hops) if hop.state is HopState.DONE), ""),
+        max((hop.ended for hop in boot.hops if hop.ended is not None), default=boot.started),
+        next((hop for hop in boot.hops if hop.name == boot.at), None),
+    )
+
+
+def status_of(machine: Machine, boot: Standing, heard: Heard, now: float, *, never_boot: bool = False) -> MachineStatus:
     """How the machine stands at `now`. `never_boot`: its reservation withholds the boot file."""
     seen = max(heard.event, heard.heartbeat)
     if machine.held or never_boot:
@@ -34,12 +62,12 @@ def status_of(machine: Machine, boot: Timeline, heard: Heard, now: float, *, nev
     beats = heard.heartbeat > 0 and now - heard.heartbeat <= FRESH_SECONDS
     if boot.started is None:
         return _without_boot(machine, heard, seen, beats)
-    hop = next((each for each in boot.hops if each.name == boot.at), None)
+    hop = boot.at
     if hop is not None and hop.state is HopState.FAILED:
         return _failed(machine, hop, seen)
     # A boot younger than the last heartbeat means that the system which sent it is gone.
     if beats and heard.heartbeat >= boot.started:
-        return MachineStatus(state=MachineState.READY, hop=_last(boot), since=_ended(boot), seen=seen)
+        return MachineStatus(state=MachineState.READY, hop=boot.last, since=boot.ended, seen=seen)
     if boot.complete or hop is None:
         return _complete(boot, heard, seen, now)
     return _under_way(boot, hop, heard, seen, now)
@@ -66,8 +94,8 @@ def _failed(machine: Machine, hop: Hop, seen: float) -> MachineStatus:
     )
 
 
-def _complete(boot: Timeline, heard: Heard, seen: float, now: float) -> MachineStatus:
-    last, ended = _last(boot), _ended(boot)
+def _complete(boot: Standing, heard: Heard, seen: float, now: float) -> MachineStatus:
+    last, ended = boot.last, boot.ended
     if last not in ("agent", "inventory"):
         return MachineStatus(state=MachineState.DONE, hop=last, since=ended, seen=seen)
     if now - ended <= FRESH_SECONDS:
@@ -78,8 +106,8 @@ def _complete(boot: Timeline, heard: Heard, seen: float, now: float) -> MachineS
     )
 
 
-def _under_way(boot: Timeline, hop: Hop, heard: Heard, seen: float, now: float) -> MachineStatus:
-    since = hop.began or _ended(boot)
+def _under_way(boot: Standing, hop: Hop, heard: Heard, seen: float, now: float) -> MachineStatus:
+    since = hop.began or boot.ended
     installing = hop.name in _INSTALLING
     patience = SLOW_SECONDS if installing or hop.state is HopState.ACTIVE else STALE_SECONDS
     patience = INSTALL_SECONDS if hop.name == "installed" else patience
@@ -93,12 +121,3 @@ def _under_way(boot: Timeline, hop: Hop, heard: Heard, seen: float, now: float) 
         seen=seen,
         reason=f"nothing heard for {int(quiet) // 60} min at {hop.title}" if stale else "",
     )
-
-
-def _ended(boot: Timeline) -> float:
-    """When the boot last got a hop further."""
-    return max((hop.ended for hop in boot.hops if hop.ended is not None), default=boot.started or 0.0)
-
-
-def _last(boot: Timeline) -> str:
-    return next((hop.name for hop in reversed(boot.hops) if hop.state is HopState.DONE), "")

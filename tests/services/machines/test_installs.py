@@ -11,7 +11,7 @@ from app.model.bootenv import BootEnv, BootKind
 from app.model.machine import Machine, MachineState
 from app.model.timeline import Hop, HopState, Timeline
 from app.services.machines.installs import Installs
-from app.services.machines.status import Heard, status_of
+from app.services.machines.status import Heard, standing_of, status_of
 from tests.services.machines.conftest import World
 
 MAC = "52:54:00:00:00:07"
@@ -101,4 +101,4 @@ def test_an_installer_may_be_silent_for_long(hop: str, quiet: float, state: Mach
     waiting = Hop(name=hop, title=hop, state=HopState.WAITING, waiting_for="it")
     boot = Timeline(started=1000, hops=(waiting,), at=hop)
     web1 = Machine(id=uuid.uuid4(), name="web1", macs=(MAC,))
-    assert status_of(web1, boot, Heard(event=1000), 1000 + quiet).state is state
+    assert status_of(web1, standing_of(boot), Heard(event=1000), 1000 + quiet).state is state
