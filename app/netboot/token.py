@@ -120,6 +120,12 @@ def masked(text: str) -> str:
     return _WRITTEN.sub(MASK, text)
 
 
+def blanked(octets: bytes) -> bytes:
+    """The same of what was on the wire: stars for each letter of what looks like a token, so that lengths still fit."""
+    text = octets.decode("latin-1")
+    return _WRITTEN.sub(lambda found: "*" * len(found[0]), text).encode("latin-1")
+
+
 def read(token: str, key: bytes) -> Claims:
     """The claims of a token of ours. Raises TokenRefusedError: missing or malformed."""
     if not token:

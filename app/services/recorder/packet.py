@@ -1,0 +1,102 @@
+"""What is kept of one packet: its payload as it was, and whence it went where."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, NamedTuple
+
+Address = IPv4Address | IPv6Address
+
+COOKIE = b"\x63\x82\x53\x63"
+_COOKIE_AT, _OPTIONS_AT = 236, 240
+_HARDWARE_AT = 28
+_HARDWARE_MAX = 16
+_INFINIBAND = 32
+DISCOVER, ACK = 1, 5
+
+
+class Packet(NamedTuple):
+    """One packet. `octets` is a DHCP or TFTP message, or the head of an HTTP message."""
+
+    time: float
+    """Epoch seconds."""
+    protocol: str
+    """`dhcp`, `tftp` or `http`."""
+    interface: str
+    incoming: bool
+    machine: Address
+    machine_port: int
+    our: Address
+    our_port: int
+    octets: bytes
+    hardware: bytes = b""
+    """Where a reply that left as a frame of its own was sent to."""
+    skipped: int = 0
+    """Octets that followed and are not kept: the rest of a file, the body of an answer."""
+    note: str = ""
+    """What is to be known of it beside its octets."""
+
+
+class HeardDhcp(NamedTuple):
+    """A datagram as the tap of a DHCP port leaves it: what of it matters is worked out when somebody looks."""
+
+    time: float
+    port: int
+    interface: str
+    octets: bytes
+    way: Any
+    """How it came in, or where it went (app.netboot.exchange.Destination)."""
+
+    @property
+    def incoming(self) -> bool:
+        """The machine sent it."""
+        return hasattr(self.way, "destination")
+
+    def packet(self) -> Packet:
+        """The same with its ends."""
+        way = self.way
+        if self.incoming:
+            ends = (way.source, way.port, way.destination, self.port)
+            return Packet(self.time, "dhcp", self.interface, True, *ends, self.octets)
+        ends = (way.address, way.port, way.source, self.port)
+        return Packet(self.time, "dhcp", self.interface, False, *ends, self.octets, way.hardware)
+
+
+Entry = Packet | HeardDhcp
+
+
+def dhcp_mac(octets: bytes) -> str | None:
+    """Whose message it is, empty where it names no hardware address; None where it is no DHCP message."""
+    if len(octets) < _OPTIONS_AT or octets[_COOKIE_AT:_OPTIONS_AT] != COOKIE or octets[0] not in (1, 2):
+        return None
+    length = octets[2]
+    if length > _HARDWARE_MAX:
+        return "" if octets[1] == _INFINIBAND else None
+    return octets[_HARDWARE_AT : _HARDWARE_AT + length].hex(":")
+
+
+def dhcp_type(octets: bytes) -> int:
+    """Option 53, which nearly every client puts first; 0 where there is none."""
+    if octets[_OPTIONS_AT : _OPTIONS_AT + 2] == b"\x35\x01":
+        return octets[_OPTIONS_AT + 2]
+    at, end = _OPTIONS_AT, len(octets)
+    while at + 2 < end and octets[at] != 255:
+        if octets[at] == 0:
+            at += 1
+            continue
+        if octets[at] == 53 and octets[at + 1] == 1:
+            return octets[at + 2]
+        at += 2 + octets[at + 1]
+    return 0
+
+
+def dhcp_xid(octets: bytes) -> str:
+    """The transaction id as events write it."""
+    return octets[4:8].hex()
+
+
+def dhcp_stage(octets: bytes) -> str:
+    """Who asks: `rom`, `ipxe` or `os`; by the words in the message, which is enough to tell where a boot begins."""
+    if b"iPXE" in octets:
+        return "ipxe"
+    return "rom" if b"PXEClient" in octets or b"HTTPClient" in octets else "os"
