@@ -13,7 +13,8 @@ bootcart serve              the engine, in the foreground
 bootcart attach [ENDPOINT]  the interface against an engine elsewhere
 bootcart lab [VERB]         virtual machines on this host that boot from a real engine: run up down list reset console
 bootcart fetch [BOOTENV…]   files that boot environments take from Debian packages
-bootcart NOUN VERB [KEY]    machines subnets reservations leases interfaces bootenvs events prefs services commands
+bootcart NOUN VERB [KEY]    machines profiles subnets reservations leases interfaces bootenvs events prefs services
+                            commands
 bootcart stop               ask the engine to stop
 bootcart completion SHELL   bash, zsh or fish
 

@@ -44,8 +44,8 @@ def options_page(note: str, table: Table) -> str:
         "",
         note,
         "",
-        "Options beyond what a subnet's own fields say are set on a machine, a reservation, a subnet, or for all in "
-        "the preference `dhcp-options`; the first of these that has an option counts:",
+        "Options beyond what a subnet's own fields say are set on a machine, a reservation, a machine's profiles, a "
+        "subnet, or for all in the preference `dhcp-options`; the first of these that has an option counts:",
         "",
         "```",
         "bootcart subnets update rack7 --option ntp-servers=10.7.0.1 --option 'domain-search=lab.example.net'",

@@ -18,6 +18,7 @@ from app.model.bootenv import BootEnv
 from app.model.engine import Preference
 from app.model.fields import Model
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
 
 Drain = Annotated[bool, Query(description="leases that are left behind end when next renewed, instead of a refusal")]
@@ -40,6 +41,7 @@ class Noun:
 
 NOUNS = (
     Noun("machines", Machine, key="id", create=True, update=True, delete=True),
+    Noun("profiles", Profile, create=True, update=True, delete=True),
     Noun("subnets", Subnet, create=True, update=True, delete=True, drains=True),
     Noun("reservations", Reservation, key="address", create=True, update=True, delete=True),
     Noun("leases", Lease, key="address", delete=True),

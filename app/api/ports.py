@@ -22,7 +22,8 @@ from app.model.timeline import Timeline
 class CommandsPort(Protocol):
     """The command layer: reads of every stored noun, and every mutation with its actor.
 
-    Nouns: machines, subnets, reservations, leases, bootenvs, prefs. Each mutation leaves one record in the command log.
+    Nouns: machines, profiles, subnets, reservations, leases, bootenvs, prefs. Each mutation leaves one record in the
+    command log.
     """
 
     def listing(self, noun: str) -> Sequence[Model]: ...
@@ -33,9 +34,7 @@ class CommandsPort(Protocol):
 
     def create(self, actor: str, noun: str, body: Mapping[str, Any]) -> Model: ...
 
-    def update(
-        self, actor: str, noun: str, key: str, changes: Mapping[str, Any], *, drain: bool = False
-    ) -> Model: ...
+    def update(self, actor: str, noun: str, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Model: ...
 
     def delete(self, actor: str, noun: str, key: str, *, drain: bool = False) -> object: ...
 

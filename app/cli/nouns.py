@@ -20,8 +20,14 @@ _MACHINE_FIELDS = (
     Option("--description", "a note", field="description"),
     Option("--held", "give it an address, never a boot file", "switch", "held"),
     _DHCP_OPTION,
+    Option("--profile", "a profile it has, the first counts (repeatable)", "list", "profiles", keys="profiles"),
     Option("--architecture", "amd64, arm64, …", field="architecture"),
     Option("--firmware", "what it boots with", field="firmware", choices=("bios", "uefi")),
+)
+
+_PROFILE_FIELDS = (
+    _DHCP_OPTION,
+    Option("--description", "a note", field="description"),
 )
 
 _SUBNET_FIELDS = (
@@ -146,6 +152,21 @@ NOUNS: tuple[Noun, ...] = (
             "status.waiting_for",
             "status.diagnosis",
         ),
+    ),
+    Noun(
+        "profiles",
+        "DHCP options that machines have in common",
+        (
+            *reading("profiles", "profile"),
+            *editing(
+                "profiles",
+                "profile",
+                "name",
+                _PROFILE_FIELDS,
+                "bootcart profiles create storage --option interface-mtu=9000",
+            ),
+        ),
+        columns=("name", "options", "description"),
     ),
     Noun(
         "subnets",

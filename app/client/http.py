@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.model.engine import Command, EngineInfo, Interface, Preference, Service
     from app.model.event import Event
     from app.model.machine import Machine
+    from app.model.profile import Profile
     from app.model.subnet import Lease, Reservation, Subnet
     from app.model.timeline import Timeline
 
@@ -200,6 +201,12 @@ class HttpClient:
         from app.model.machine import Machine
 
         return _Machines(self._wire, "machines", Machine)
+
+    @property
+    def profiles(self) -> _Editable[Profile]:
+        from app.model.profile import Profile
+
+        return _Editable(self._wire, "profiles", Profile)
 
     @property
     def subnets(self) -> _Subnets:

@@ -18,6 +18,7 @@ from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.query import Page, Query
 from app.model.subnet import Lease, Reservation, Subnet
 from app.model.timeline import Timeline
@@ -159,6 +160,9 @@ class Client(Protocol):
 
     @property
     def machines(self) -> Machines: ...
+
+    @property
+    def profiles(self) -> Editable[Profile]: ...
 
     @property
     def subnets(self) -> Subnets: ...

@@ -12,6 +12,7 @@ from pydantic import Field
 from app.model.fields import Epoch, Mac, Model, Name
 from app.model.inventory import Inventory
 from app.model.options import OptionValues
+from app.model.profile import ProfileNames
 
 # A machine that was only seen on the wire keeps its id when it registers: the id follows from its MAC address.
 _MAC_NAMESPACE = uuid.UUID("6b1f7e0a-6d0b-5f0c-9a35-0b007ca27000")
@@ -92,6 +93,7 @@ class Machine(Model):
     bootenv: str = Field(default="", description="assigned boot environment; empty: the default")
     held: bool = Field(default=False, description="gets its address, never a boot file")
     options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
+    profiles: ProfileNames = Field(default=(), description="whose DHCP options it has too; the first counts")
     registered: bool = True
     description: str = ""
     inventory: Inventory | None = None

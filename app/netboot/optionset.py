@@ -1,13 +1,13 @@
 """Options an operator set: checked when they are stored, encoded once, and chosen for each client.
 
-What a machine's record sets comes before its reservation, its subnet and what is set for all. A value may be a template
-over what the client sent; what is none is encoded once, so that a reply costs a look-up.
+What a machine's record sets comes before its reservation, its profiles, its subnet and what is set for all. A
+value may be a template over what the client sent; what is none is encoded once, so that a reply costs a look-up.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -19,6 +19,7 @@ from app.model.options import read_options
 from app.model.subnet import Reservation, Subnet
 from app.netboot.exchange import Exchange
 from app.netboot.reserved import reservation_of
+from app.netboot.view import NetworkView
 from app.netboot.wire import catalogue, values
 from app.netboot.wire import options as opt
 from app.netboot.wire.catalogue import Kind, Option
@@ -120,6 +121,12 @@ def _of_line(line: str) -> _Set:
         return _NOTHING
 
 
+def _of_profiles(view: NetworkView, names: Sequence[str]) -> list[tuple[str, _Set]]:
+    """The first of a machine's profiles counts, so it comes last."""
+    found = [profile for name in reversed(names) if (profile := view.profile(name)) is not None and profile.options]
+    return [(f"of profile {each.name}", _encoded(tuple(each.options.items()))) for each in found]
+
+
 def choose(exchange: Exchange, subnet: Subnet, address: IPv4Address = ZERO) -> dict[int, bytes]:
     """The options set for this client, by code, templates rendered. One that fails is left out, and an event says so.
 
@@ -135,6 +142,8 @@ def choose(exchange: Exchange, subnet: Subnet, address: IPv4Address = ZERO) -> d
     layers = [("set for all", _of_line(line))] if line else []
     if subnet.options:
         layers.append((f"of subnet {subnet.name}", _encoded(tuple(subnet.options.items()))))
+    if machine is not None and machine.profiles:
+        layers += _of_profiles(exchange.view, machine.profiles)
     if reservation is not None and reservation.options:
         layers.append((f"of the reservation of {reservation.address}", _encoded(tuple(reservation.options.items()))))
     if machine is not None and machine.options:

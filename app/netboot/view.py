@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.model.bootenv import BootEnv
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
 
 
@@ -23,6 +24,8 @@ class NetworkView(Protocol):
     def reservation_at(self, address: IPv4Address) -> Reservation | None: ...
 
     def machine_by_mac(self, mac: str) -> Machine | None: ...
+
+    def profile(self, name: str) -> Profile | None: ...
 
     def bootenv(self, name: str) -> BootEnv | None: ...
 

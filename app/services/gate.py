@@ -14,6 +14,7 @@ from app.model.bootenv import BootEnv
 from app.model.engine import ForeignServer, Interface
 from app.model.event import EventDraft, Level
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet, SubnetMode
 from app.netboot.view import NetworkView
 
@@ -93,6 +94,9 @@ class SegmentGate:
 
     def machine_by_mac(self, mac: str) -> Machine | None:
         return self._view.machine_by_mac(mac)
+
+    def profile(self, name: str) -> Profile | None:
+        return self._view.profile(name)
 
     def bootenv(self, name: str) -> BootEnv | None:
         return self._view.bootenv(name)

@@ -12,6 +12,7 @@ from app.clock import Clock
 from app.model.bootenv import BootEnv
 from app.model.engine import PREFERENCES, Preference
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, LeaseState, Reservation, Subnet
 from app.store import lease_rows, records
 from app.store.database import Database
@@ -38,6 +39,7 @@ class Directory:
         self._subnets_sorted: tuple[Subnet, ...] = ()
         self._reservations: dict[IPv4Address, Reservation] = {}
         self._reserved: dict[str, tuple[Reservation, ...]] = {}
+        self._profiles: dict[str, Profile] = {}
         self._machines: dict[uuid.UUID, Machine] = {}
         self._machine_macs: dict[str, Machine] = {}
         self._machine_names: dict[str, Machine] = {}
@@ -51,6 +53,7 @@ class Directory:
             stored = (
                 *records.load(connection, Subnet),
                 *records.load(connection, Reservation),
+                *records.load(connection, Profile),
                 *records.load(connection, Machine),
             )
             for model in stored:
@@ -81,6 +84,15 @@ class Directory:
     def reservation_at(self, address: IPv4Address) -> Reservation | None:
         """For whom this address is kept."""
         return self._reservations.get(address)
+
+    def profiles(self) -> Sequence[Profile]:
+        """Every profile, by name."""
+        with self._lock:
+            return tuple(sorted(self._profiles.values(), key=lambda each: each.name))
+
+    def profile(self, name: str) -> Profile | None:
+        """The profile of this name."""
+        return self._profiles.get(name)
 
     def machines(self) -> Sequence[Machine]:
         """Every stored machine."""
@@ -227,6 +239,8 @@ class Directory:
         elif isinstance(model, Subnet):
             self._subnets[model.name] = model
             self._sort()
+        elif isinstance(model, Profile):
+            self._profiles[model.name] = model
         else:
             self._reservations[model.address] = model
             others = (each for each in self._reserved.get(model.token, ()) if each.address != model.address)
@@ -254,6 +268,9 @@ class Directory:
             if after is None:
                 self._subnets.pop(before.name, None)
                 self._sort()
+        elif isinstance(before, Profile):
+            if after is None:
+                self._profiles.pop(before.name, None)
         else:
             kept = after if isinstance(after, Reservation) else None
             if kept is None or kept.address != before.address:

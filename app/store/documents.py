@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import BootcartError
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -36,11 +37,13 @@ def from_body(kind: type[ModelT], body: Mapping[str, Any]) -> ModelT:
         ) from error
 
 
-def projections(model: Machine | Subnet | Reservation) -> dict[str, Any]:
+def projections(model: Machine | Subnet | Reservation | Profile) -> dict[str, Any]:
     """The columns beside the body: the key first, then what is unique or indexed."""
     if isinstance(model, Machine):
         address = str(model.address) if model.address is not None else None
         return {"id": str(model.id), "name": model.name, "address": address, "bootenv": model.bootenv}
     if isinstance(model, Subnet):
         return {"name": model.name, "cidr": str(model.cidr)}
+    if isinstance(model, Profile):
+        return {"name": model.name}
     return {"address": str(model.address), "mac": model.mac}

@@ -10,17 +10,19 @@ from sqlalchemy.engine import Connection
 
 from app.errors import ConflictError
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
 from app.store import tables
 from app.store.documents import from_body, projections, to_body
 
-Stored = Machine | Subnet | Reservation
-StoredT = TypeVar("StoredT", Machine, Subnet, Reservation)
+Stored = Machine | Subnet | Reservation | Profile
+StoredT = TypeVar("StoredT", Machine, Subnet, Reservation, Profile)
 
 _TABLES: dict[type[Stored], Table] = {
     Machine: tables.machines,
     Subnet: tables.subnets,
     Reservation: tables.reservations,
+    Profile: tables.profiles,
 }
 
 

@@ -55,6 +55,16 @@ class ReservationRow(SQLModel, table=True):
     body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
+class ProfileRow(SQLModel, table=True):
+    """A profile."""
+
+    __tablename__ = "profiles"  # pyright: ignore[reportAssignmentType]
+
+    name: str = Field(primary_key=True)
+    version: int = 1
+    body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
 class PrefRow(SQLModel, table=True):
     """A preference that was set, or an internal one, whose name begins with a dot."""
 
@@ -69,6 +79,7 @@ machines = SQLModel.metadata.tables["machines"]
 machine_macs = SQLModel.metadata.tables["machine_macs"]
 subnets = SQLModel.metadata.tables["subnets"]
 reservations = SQLModel.metadata.tables["reservations"]
+profiles = SQLModel.metadata.tables["profiles"]
 prefs = SQLModel.metadata.tables["prefs"]
 
 leases = Table(

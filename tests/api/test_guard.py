@@ -17,13 +17,20 @@ from app.api.guard import Gate
 from tests.fakes.engine import FakeEngine
 
 # One request for each operation of the document; the value fills the path's parameters.
-KEYS = {"machines": "node-03", "subnets": "rack7", "reservations": "10.7.0.50", "leases": "10.7.0.101"}
+KEYS = {
+    "machines": "node-03",
+    "profiles": "storage",
+    "subnets": "rack7",
+    "reservations": "10.7.0.50",
+    "leases": "10.7.0.101",
+}
 BODIES: dict[str, Any] = {
     "assign": {"bootenv": "local"},
     "hold": {"on": True},
     "prefs": {"value": "local"},
     "subnets": {"name": "x", "cidr": "10.9.0.0/24"},
     "machines": {"name": "x"},
+    "profiles": {"name": "x"},
     "reservations": {"address": "10.7.0.60", "mac": "52:54:00:00:00:98"},
 }
 

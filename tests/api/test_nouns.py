@@ -12,7 +12,10 @@ from app.model.timeline import Timeline
 from tests.fakes import world
 from tests.fakes.engine import FakeEngine
 
-NOUNS = ("machines", "subnets", "reservations", "leases", "bootenvs", "prefs", "services", "interfaces", "events")
+NOUNS = (
+    *("machines", "profiles", "subnets", "reservations", "leases", "bootenvs", "prefs", "services", "interfaces"),
+    "events",
+)
 
 
 @pytest.mark.parametrize("noun", NOUNS)

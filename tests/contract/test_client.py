@@ -20,6 +20,7 @@ NODE = {"name": "node-07", "macs": ["52-54-00-00-00-07"]}
 KEPT = {"address": "10.7.0.50", "mac": "52:54:00:00:00:50", "hostname": "switch"}
 NOUNS = (
     "machines",
+    "profiles",
     "subnets",
     "reservations",
     "leases",
@@ -71,6 +72,18 @@ async def test_a_reservation_goes_by_its_address(client: Client) -> None:
     assert changed.never_boot
     await client.reservations.delete("Address:10.7.0.50")
     assert (await client.reservations.list()).items == ()
+
+
+async def test_a_profile_is_what_machines_have_in_common(client: Client) -> None:
+    made = await client.profiles.create({"name": "storage", "options": {"interface-mtu": "9000"}})
+    machine = await client.machines.create({**NODE, "profiles": ["storage"]})
+
+    assert (machine.profiles, await client.profiles.show("storage")) == (("storage",), made)
+    changed = await client.profiles.update("storage", {"description": "jumbo frames"})
+    assert (await client.profiles.list()).items == (changed,)
+    await client.machines.update("node-07", {"profiles": []})
+    await client.profiles.delete("storage")
+    assert (await client.profiles.list()).total == 0
 
 
 @pytest.mark.parametrize("noun", NOUNS)

@@ -68,6 +68,32 @@ def test_options_as_a_client_gets_them(lan: Lan) -> None:
     assert (refused.returncode, "54 (dhcp-server-identifier) cannot be set" in refused.stderr) == (2, True)
 
 
+def test_of_all_levels_the_most_particular_counts(lan: Lan) -> None:
+    """For all, subnet, profile (the first of two), reservation, machine: each is heard over the one before."""
+    mac, told = new_mac(), lan.engine.told
+    told("profiles", "create", "berlin", "--option", "time-offset=3", "--option", "17=/berlin")
+    told("profiles", "create", "storage", "--option", "time-offset={{ 2 + 2 }}")
+    levels: list[tuple[int, tuple[str, ...]]] = [
+        (1, ("prefs", "set", "dhcp-options", "time-offset=1")),
+        (2, ("subnets", "update", "rack7", "--option", "time-offset=2")),
+        (3, ("machines", "create", "leveller", "--mac", mac, "--profile", "berlin")),
+        (4, ("machines", "update", "leveller", "--profile", "storage", "--profile", "berlin")),
+        (5, ("reservations", "create", "10.7.0.60", "--mac", mac, "--option", "time-offset=5")),
+        (6, ("machines", "update", "leveller", "--option", "time-offset=6")),
+    ]
+    for expected, words in levels:
+        told(*words)
+        with card(lan.client, mac, asking(2, 17)) as client:
+            options = client.lease().options
+        assert options["time_zone"] == expected, words
+    assert options["root_disk_path"] == b"/berlin"
+    refused = lan.engine.cli("profiles", "delete", "berlin")
+    assert (refused.returncode, "in use by leveller" in refused.stderr) == (4, True)
+    told("prefs", "set", "dhcp-options", "")
+    told("subnets", "update", "rack7", "--option", "time-offset=")
+    told("reservations", "delete", "10.7.0.60")
+
+
 def test_a_reservation_outside_any_subnet(lan: Lan) -> None:
     mac, stranger = new_mac(), new_mac()
     lan.engine.told(

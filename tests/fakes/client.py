@@ -32,6 +32,7 @@ from app.model.engine import (
 from app.model.event import Event, EventDraft
 from app.model.fields import Model, normal_mac
 from app.model.machine import Machine, MachineState, MachineStatus, machine_id_for, machine_name_for, stranger
+from app.model.profile import Profile
 from app.model.query import Page, Query, apply
 from app.model.subnet import Lease, Reservation, Subnet
 from app.model.timeline import Timeline
@@ -427,6 +428,9 @@ class FakeClient:
         self.bootenvs = FakeBootEnvs(self, "bootenvs", world.bootenvs(), lambda item: item.name)
         self.machines = FakeMachines(
             self, "machines", [] if empty else world.machines(), lambda item: str(item.id), Machine
+        )
+        self.profiles = FakeEditable(
+            self, "profiles", [] if empty else world.profiles(), lambda item: item.name, Profile
         )
         self.subnets = FakeEditable(self, "subnets", [] if empty else world.subnets(), lambda item: item.name, Subnet)
         self.reservations = FakeEditable(

@@ -12,6 +12,7 @@ from app.model.engine import ForeignServer, Interface, Service, ServiceState
 from app.model.event import EventDraft, Level
 from app.model.inventory import Cpu, Disk, Inventory, Memory, Nic, System
 from app.model.machine import Machine, MachineState, MachineStatus, machine_id_for, machine_name_for
+from app.model.profile import Profile
 from app.model.subnet import Lease, LeaseState, Range, Reservation, Subnet, SubnetMode
 from app.model.timeline import Hop, HopState, Timeline
 
@@ -187,6 +188,14 @@ def subnets() -> list[Subnet]:
             hold="another DHCP server answers on eth2: 10.8.0.1",
         ),
         Subnet(name="old-lab", cidr=IPv4Network("172.16.4.0/28"), mode=SubnetMode.OFF, enabled=False),
+    ]
+
+
+def profiles() -> list[Profile]:
+    """What some machines have in common."""
+    return [
+        Profile(name="storage", options={"interface-mtu": "9000"}, description="jumbo frames"),
+        Profile(name="berlin", options={"ntp-servers": "10.7.0.9", "domain-name": "berlin.example"}),
     ]
 
 

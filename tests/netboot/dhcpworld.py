@@ -10,6 +10,7 @@ from app.model.bootenv import BootEnv, BootKind
 from app.model.engine import PREFERENCES
 from app.model.event import EventDraft
 from app.model.machine import Machine, machine_id_for
+from app.model.profile import Profile
 from app.model.subnet import Range, Reservation, Subnet
 from app.netboot.allocate import LeaseTable
 from app.netboot.answer import Answer, Arrival, Policy, answer
@@ -49,6 +50,7 @@ class World:
     nets: list[Subnet] = field(default_factory=lambda: [subnet()])
     reserved: list[Reservation] = field(default_factory=list[Reservation])
     machines: list[Machine] = field(default_factory=list[Machine])
+    profiles: list[Profile] = field(default_factory=list[Profile])
     prefs: dict[str, str] = field(default_factory=dict[str, str])
     envs: dict[str, BootEnv] = field(
         default_factory=lambda: {
@@ -71,6 +73,9 @@ class World:
 
     def machine_by_mac(self, mac: str) -> Machine | None:
         return next((item for item in self.machines if mac in item.macs), None)
+
+    def profile(self, name: str) -> Profile | None:
+        return next((item for item in self.profiles if item.name == name), None)
 
     def bootenv(self, name: str) -> BootEnv | None:
         return self.envs.get(name)

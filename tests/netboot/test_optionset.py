@@ -8,6 +8,7 @@ import pytest
 
 from app.errors import InvalidError
 from app.model.options import read_options, write_options
+from app.model.profile import Profile
 from app.model.subnet import Reservation, SubnetMode
 from app.netboot import optionset
 from app.netboot.wire import options as opt
@@ -18,14 +19,15 @@ NTP, MTU, ROOT, SEARCH, ROUTES, FQDN = 42, 26, 17, 119, 121, 81
 
 
 def bench(**options: dict[str, str]) -> Bench:
-    """A world with options on each level: `everybody`, `net`, `reserved`, `known`."""
+    """A world with options on each level: `everybody`, `net`, `second` and `first` (profiles), `reserved`, `known`."""
     world = World(nets=[subnet(options=options.get("net", {}))])
     if "everybody" in options:
         world.prefs[optionset.FOR_ALL] = write_options(options["everybody"])
     if "reserved" in options:
         world.reserved = [Reservation(address=world.nets[0].ranges[0].start, mac=MAC, options=options["reserved"])]
-    if "known" in options:
-        world.machines = [machine(options=options["known"])]
+    world.profiles = [Profile(name=name, options=options[name]) for name in ("first", "second") if name in options]
+    if world.profiles or "known" in options:
+        world.machines = [machine(options=options.get("known", {}), profiles=("first", "gone", "second"))]
     return Bench(world)
 
 
@@ -34,7 +36,7 @@ def told(world: Bench, *codes: int, options: dict[int, bytes] | None = None, **f
 
 
 def test_the_most_particular_counts() -> None:
-    levels = ["everybody", "net", "reserved", "known"]
+    levels = ["everybody", "net", "second", "first", "reserved", "known"]
     for number in range(1, len(levels) + 1):
         given = {level: {"ntp-servers": f"10.0.0.{place}"} for place, level in enumerate(levels[:number])}
 

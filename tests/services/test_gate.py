@@ -14,6 +14,7 @@ from app.model.bootenv import BootEnv
 from app.model.engine import ForeignServer, Interface
 from app.model.event import EventDraft
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
 from app.services.gate import CHECKING, SegmentGate
 
@@ -54,6 +55,9 @@ class View:
         return None
 
     def machine_by_mac(self, mac: str) -> Machine | None:
+        return None
+
+    def profile(self, name: str) -> Profile | None:
         return None
 
     def bootenv(self, name: str) -> BootEnv | None:

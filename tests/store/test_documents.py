@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.model.inventory import Disk, Inventory, Nic, System
 from app.model.machine import Machine, MachineStatus
+from app.model.profile import Profile
 from app.model.subnet import Range, Reservation, Subnet, SubnetMode
 from app.store import records
 from app.store.database import Database
@@ -60,7 +61,10 @@ subnets = st.builds(
 reservations = st.builds(Reservation, address=addresses, mac=macs, hostname=texts, never_boot=st.booleans())
 
 
-@given(machines | subnets | reservations)
+profiles = st.builds(Profile, name=names, options=st.just({"interface-mtu": "9000"}), description=texts)
+
+
+@given(machines | subnets | reservations | profiles)
 def test_a_body_gives_back_the_model(model: Stored) -> None:
     expected = model.model_copy(update={"status": None}) if isinstance(model, Machine) else model
 

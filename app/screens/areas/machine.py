@@ -273,6 +273,7 @@ async def edit(app: BootcartApp, machine: Machine) -> None:
         Field("description", "Description", "in your words", machine.description),
         Field("held", "Held", "yes: an address, never a boot file", "yes" if machine.held else "no", ("no", "yes")),
         Field("macs", "MAC addresses", "comma between several", ", ".join(machine.macs)),
+        Field("profiles", "Profiles", "comma between several; the first counts", ", ".join(machine.profiles)),
         Field("options", "DHCP options", "these count before its subnet's", write_options(machine.options)),
     )
 
@@ -284,6 +285,7 @@ async def edit(app: BootcartApp, machine: Machine) -> None:
             "description": values["description"],
             "held": values["held"] == "yes",
             "macs": listed(values["macs"]),
+            "profiles": listed(values["profiles"]),
             "options": values["options"],
         }
         before = {**machine.model_dump(mode="json"), "options": write_options(machine.options)}

@@ -10,6 +10,7 @@ from app.errors import InvalidError
 from app.model.engine import Preference
 from app.model.fields import Model, normal_mac
 from app.model.machine import Machine, machine_id_for, machine_name_for
+from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
 from app.netboot import optionset
 from app.netboot.wire import catalogue
@@ -21,9 +22,14 @@ from app.store.documents import to_body
 
 ModelT = TypeVar("ModelT", bound=Model)
 
-_KINDS: dict[str, type[Model]] = {"machines": Machine, "subnets": Subnet, "reservations": Reservation}
+_KINDS: dict[str, type[Model]] = {
+    "machines": Machine,
+    "profiles": Profile,
+    "subnets": Subnet,
+    "reservations": Reservation,
+}
 # A reservation's address can be changed: nothing else names it.
-_KEYS = {"machines": "id", "subnets": "name"}
+_KEYS = {"machines": "id", "profiles": "name", "subnets": "name"}
 
 
 def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) -> Model:

@@ -16,10 +16,11 @@ from app.model.engine import Command, Preference
 from app.model.event import EventDraft
 from app.model.fields import Model
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
 from app.services.commands import building, objects, undoing, words
 from app.services.commands.objects import Looked, RecordsAlone, Roster
-from app.services.commands.rules import bootenvs, machines, prefs, reservations, subnets
+from app.services.commands.rules import bootenvs, machines, prefs, profiles, reservations, subnets
 from app.store import command_rows
 from app.store.database import Database
 from app.store.directory import HOLDING, Directory
@@ -130,6 +131,8 @@ class CommandLayer:
                 raise InvalidError(f"{noun} cannot be deleted", hint=hint)
             current = self._find(noun, key)
             left: Sequence[Lease] = ()
+            if isinstance(current, Profile):
+                profiles.check_delete(current, self._directory)
             if isinstance(current, Subnet):
                 subnets.check_delete(current, self._directory)
                 left = self._left(current, None)
@@ -204,6 +207,8 @@ class CommandLayer:
             if isinstance(now, Subnet) and target is None:
                 subnets.check_delete(now, self._directory)
                 subnets.check_leases(now, None, self._directory, self._clock.now())
+            if isinstance(now, Profile) and target is None:
+                profiles.check_delete(now, self._directory)
             if target is not None:
                 self._check(target, now)
             verb = "redo" if command.verb == "undo" else "undo"
@@ -295,6 +300,8 @@ class CommandLayer:
         elif isinstance(after, Reservation):
             earlier = before if isinstance(before, Reservation) else None
             reservations.check(after, earlier, self._directory, self._clock.now())
+        elif isinstance(after, Profile):
+            profiles.check(after, before if isinstance(before, Profile) else None, self._directory)
         elif isinstance(after, Machine):
             machines.check(after, before if isinstance(before, Machine) else None, self._directory)
         elif isinstance(after, Preference) and after.name != HOLDING and after.value != after.default:

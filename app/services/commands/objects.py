@@ -16,11 +16,12 @@ from app.errors import ConflictError, InvalidError, NotFoundError
 from app.model.engine import Preference
 from app.model.fields import Model, normal_mac
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
 from app.store import lease_rows, records
 from app.store.directory import DEFAULTS, Directory
 
-NOUNS = ("machines", "subnets", "reservations", "leases", "bootenvs", "prefs")
+NOUNS = ("machines", "profiles", "subnets", "reservations", "leases", "bootenvs", "prefs")
 
 
 class Roster(Protocol):
@@ -120,6 +121,7 @@ _INDEXES: dict[str, tuple[Index, ...]] = {
         Index("Address", _address),
         Index("Uuid", _uuid),
     ),
+    "profiles": (Index("Name", _name),),
     "subnets": (Index("Name", _name), Index("Cidr", lambda item, value: str(item.cidr) == value.strip())),
     "reservations": (Index("Address", _address), Index("Mac", _mac_of)),
     "leases": (Index("Address", _address), Index("Mac", _mac_of)),
@@ -167,6 +169,8 @@ def listing(noun: str, directory: Directory, roster: Roster) -> Sequence[Model]:
     match noun:
         case "machines":
             return roster.known()
+        case "profiles":
+            return directory.profiles()
         case "subnets":
             return directory.subnets()
         case "reservations":
@@ -259,10 +263,10 @@ def key_of(model: Model) -> str:
 def store(connection: Connection, before: Model | None, after: Model | None) -> None:
     """Write `after` in place of `before` inside the transaction; one of the two is given at least."""
     match after or before:
-        case Machine() | Subnet() | Reservation():
-            if isinstance(after, (Machine, Subnet, Reservation)):
+        case Machine() | Subnet() | Reservation() | Profile():
+            if isinstance(after, (Machine, Subnet, Reservation, Profile)):
                 records.save(connection, before if isinstance(before, type(after)) else None, after)
-            elif isinstance(before, (Machine, Subnet, Reservation)):
+            elif isinstance(before, (Machine, Subnet, Reservation, Profile)):
                 records.remove(connection, before)
         case Preference(name=name):
             records.save_pref(connection, name, _set_value(after))
@@ -287,8 +291,8 @@ def show(directory: Directory, before: Model | None, after: Model | None) -> Non
                 directory.drop_lease(address)
         case _:
             directory.put(
-                before if isinstance(before, (Machine, Subnet, Reservation)) else None,
-                after if isinstance(after, (Machine, Subnet, Reservation)) else None,
+                before if isinstance(before, (Machine, Subnet, Reservation, Profile)) else None,
+                after if isinstance(after, (Machine, Subnet, Reservation, Profile)) else None,
             )
 
 
@@ -302,7 +306,7 @@ def _set_value(preference: Model | None) -> str | None:
 def named(models: Iterable[Model | None]) -> str:
     """The first of the models as words: `subnet rack7`."""
     for model in models:
-        if isinstance(model, (Machine, Subnet)):
+        if isinstance(model, (Machine, Subnet, Profile)):
             return f"{type(model).__name__.lower()} {model.name}"
         if isinstance(model, Reservation):
             return f"reservation {model.address} for {model.whose}"

@@ -36,6 +36,7 @@ _HINTS = {
     "client_id": "write its octets, like 01:52:54:00:00:00:07",
     "reserved_lease_time": "seconds, from 60 to 31536000",
     "options": "write each like ntp-servers=10.7.0.1; names and types: docs/reference/options.md",
+    "profiles": "names of profiles, the first counts: bootcart profiles list",
     "id": "a UUID; leave it out to have one made",
 }
 # A validator of a whole model names the field in its text: "ranges.0.end: 10.8.0.1 is not in 10.7.0.0/24".

@@ -12,6 +12,7 @@ from app.errors import ConflictError, NotFoundError
 from app.model.engine import Command, Preference
 from app.model.fields import Model
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
 from app.store import command_rows
 from app.store.directory import HOLDING, Directory
@@ -23,6 +24,7 @@ _REPORTED = frozenset(
 )
 _KINDS: dict[str, type[Model]] = {
     "machines": Machine,
+    "profiles": Profile,
     "subnets": Subnet,
     "reservations": Reservation,
     "leases": Lease,
@@ -56,6 +58,8 @@ def current(command: Command, directory: Directory) -> Model | None:
     match command.noun:
         case "machines":
             return directory.machine(uuid.UUID(command.key))
+        case "profiles":
+            return directory.profile(command.key)
         case "subnets":
             return directory.subnet(command.key)
         case "reservations":

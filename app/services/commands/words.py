@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from app.model.engine import Preference
 from app.model.fields import Model
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
 from app.netboot.words import plain
 from app.store.documents import to_body
@@ -35,6 +36,8 @@ def full(model: Model) -> str:
     match model:
         case Machine(name=name, macs=macs):
             return f"machine {name}" + (f" ({macs[0]})" if macs else "")
+        case Profile(name=name):
+            return f"profile {name}"
         case Subnet(name=name, cidr=cidr):
             return f"subnet {name} ({cidr})"
         case Reservation(address=address):

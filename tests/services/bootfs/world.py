@@ -11,6 +11,7 @@ from pathlib import Path
 from app.model.bootenv import BootEnv, BootFiles, BootKind
 from app.model.event import EventDraft
 from app.model.machine import Machine
+from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
 from app.netboot.bootpath import Answer, FileRequest, Served
 from app.netboot.token import Claims, TokenKind, mint, verify
@@ -79,6 +80,9 @@ class View:
 
     def machine(self, key: uuid.UUID) -> Machine | None:
         return next((each for each in self.machines.values() if each.id == key), None)
+
+    def profile(self, name: str) -> Profile | None:
+        return None
 
     def bootenv(self, name: str) -> BootEnv | None:
         return None

@@ -17,7 +17,7 @@ from tests.store.stores import commit, lease, mac
 RACK = {"name": "rack7", "cidr": "10.7.0.0/24", "ranges": ["10.7.0.100-10.7.0.200"]}
 KEPT = {"address": "10.7.0.50", "mac": mac(1)}
 NODE = {"name": "node", "macs": [mac(7)]}
-NOUNS = ("machines", "subnets", "reservations", "leases", "prefs")
+NOUNS = ("machines", "profiles", "subnets", "reservations", "leases", "prefs")
 
 
 def _state(layer: CommandLayer) -> list[Any]:
@@ -35,6 +35,10 @@ def _state(layer: CommandLayer) -> list[Any]:
         lambda layer: layer.update("op", "reservations", "10.7.0.50", {"mac": mac(3), "never_boot": True}),
         lambda layer: layer.update("op", "reservations", "10.7.0.50", {"address": "10.7.0.61", "hostname": "moved"}),
         lambda layer: layer.delete("op", "reservations", "10.7.0.50"),
+        lambda layer: layer.create("op", "profiles", {"name": "berlin"}),
+        lambda layer: layer.update("op", "profiles", "storage", {"options": {"interface-mtu": 1400}}),
+        lambda layer: layer.delete("op", "profiles", "storage"),
+        lambda layer: layer.update("op", "machines", "node", {"profiles": ["storage"]}),
         lambda layer: layer.create("op", "machines", {"name": "another", "macs": [mac(9)]}),
         lambda layer: layer.update("op", "machines", "node", {"name": "n2", "macs": [mac(7), mac(8)], "held": True}),
         lambda layer: layer.delete("op", "machines", "node"),
@@ -48,6 +52,7 @@ def test_there_and_back_and_there_again(
 ) -> None:
     layer.create("op", "subnets", RACK)
     layer.create("op", "reservations", KEPT)
+    layer.create("op", "profiles", {"name": "storage", "options": {"interface-mtu": 9000}})
     layer.create("op", "machines", NODE)
     commit(store.leases, [lease(120)])
     before = _state(layer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.errors import ConflictError, InvalidError
 from app.model.machine import Machine
-from app.services.commands.rules import bootenvs
+from app.services.commands.rules import bootenvs, profiles
 from app.store.directory import Directory
 
 READ_ONLY = frozenset({"registered", "inventory", "created", "heartbeat", "reboot_wanted"})
@@ -28,6 +28,8 @@ def check(machine: Machine, before: Machine | None, directory: Directory) -> Non
     check_unique(machine, directory)
     if before is None or machine.bootenv != before.bootenv:
         bootenvs.check_assignable(machine.bootenv, machine, directory)
+    if machine.profiles and (before is None or machine.profiles != before.profiles):
+        profiles.check_named(machine.profiles, directory)
     if machine.address is not None and (before is None or machine.address != before.address):
         reservation = directory.reservation_at(machine.address)
         if reservation is not None and reservation.mac and reservation.mac not in machine.macs:
