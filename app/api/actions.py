@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Response
 from fastapi import Query as FromQuery
@@ -25,13 +25,15 @@ from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import EventDraft, Level
 from app.model.fields import normal_mac
 from app.model.inert import inert
-from app.model.machine import Machine, stranger
+from app.model.machine import LoaderChoice, Machine, stranger
 from app.model.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
 TRACE_MAX = 4000
 """Characters of a fault's trace that are kept."""
+
+_LOADER_WORDS = {LoaderChoice.AUTO: "the boot loader that works"}
 
 ALL = 2**31
 """Commands: as many as the log keeps."""
@@ -46,6 +48,14 @@ class AssignBody(_Body):
 
     bootenv: str = Field(description="name; empty: the default")
     reboot: bool = Field(default=False, description="ask the machine's agent to reboot")
+
+
+class LoaderBody(_Body):
+    """Which boot loader its firmware is given."""
+
+    loader: Literal["next", "auto", "snponly", "ipxe", "shim", "grub"] = Field(
+        description="next: the one after what it is given now; auto: what is found to work, beginning anew"
+    )
 
 
 class PrefBody(_Body):
@@ -120,6 +130,29 @@ def machine_actions(engine: EnginePort) -> APIRouter:
     def reboot(key: str, caller: Caller = writing) -> Machine:
         return engine.commands.set_reboot(caller.actor, key)
 
+    @router.post("/{key}/loader", response_model=Machine, summary="Choose its boot loader")
+    def loader(key: str, body: LoaderBody, caller: Caller = writing) -> Machine:
+        found = machine(key)
+        wanted = engine.next_loader(found) if body.loader == "next" else LoaderChoice(body.loader)
+        if body.loader == "next" and wanted is LoaderChoice.AUTO:
+            why = f"there is no other boot loader here for {found.name}"
+            raise ConflictError(why, hint="bring more of them: packaging/loaders", field="loader")
+        if wanted is LoaderChoice.AUTO:
+            engine.reset_loader(found)
+        changed = cast("Machine", engine.commands.update(caller.actor, "machines", str(found.id), {"loader": wanted.value}))
+        engine.emit(
+            EventDraft(
+                time=time.time(),
+                kind="machine.loader",
+                message=f"{caller.actor}: {found.name} is given {_LOADER_WORDS.get(wanted, wanted.value)} from now on",
+                mac=next(iter(found.macs), ""),
+                machine=found.id,
+                actor=caller.actor,
+                data={"loader": wanted.value, "before": found.loader.value},
+            )
+        )
+        return changed
+
     @router.get("/{key}/diagnosis", response_model=Diagnosis, dependencies=[reading], summary="Why it does not boot")
     def diagnosis(key: str) -> Diagnosis:
         return engine.diagnosis(machine(key))
@@ -154,7 +187,7 @@ def machine_actions(engine: EnginePort) -> APIRouter:
     def script(key: str) -> str:
         return engine.script(machine(key))
 
-    _ = (assign, reboot, diagnosis, timeline, boot, script)
+    _ = (assign, reboot, loader, diagnosis, timeline, boot, script)
     return router
 
 

@@ -14,7 +14,7 @@ from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
-from app.model.machine import Machine
+from app.model.machine import LoaderChoice, Machine
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
 
@@ -109,6 +109,14 @@ class EnginePort(Protocol):
 
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         """What the machine would be answered and given if it booted now; changes nothing."""
+        ...
+
+    def next_loader(self, machine: Machine) -> LoaderChoice:
+        """The boot loader after the one the machine is given now; auto: there is no other."""
+        ...
+
+    def reset_loader(self, machine: Machine) -> None:
+        """Forget which loaders failed on it."""
         ...
 
     def script(self, machine: Machine) -> str:

@@ -14,11 +14,14 @@ _DHCP_OPTION = Option(
     metavar="NAME=VALUE",
 )
 
+_LOADERS = ("auto", "snponly", "ipxe", "shim", "grub")
+
 _MACHINE_FIELDS = (
     Option("--mac", "a MAC address of it (repeatable)", "list", "macs", metavar="MAC"),
     Option("--name", "another name", field="name"),
     Option("--description", "a note", field="description"),
     Option("--held", "give it an address, never a boot file", "switch", "held"),
+    Option("--loader", "the boot loader its firmware is given", field="loader", choices=_LOADERS),
     _DHCP_OPTION,
     Option("--profile", "a profile it has, the first counts (repeatable)", "list", "profiles", keys="profiles"),
     Option("--architecture", "amd64, arm64, …", field="architecture"),
@@ -116,6 +119,16 @@ NOUNS: tuple[Noun, ...] = (
                 ("bootcart machines assign node-07 debian-12 --reboot",),
             ),
             Verb("reboot", "ask the machine's agent to reboot", "rebooted", (key_argument("machines"),)),
+            Verb(
+                "loader",
+                "choose the boot loader its firmware is given",
+                "loader_chosen",
+                (
+                    key_argument("machines"),
+                    Argument("loader", "next: after what it gets now; auto: what works", choices=("next", *_LOADERS)),
+                ),
+                examples=("bootcart machines loader node-07 next",),
+            ),
             Verb(
                 "diagnose",
                 "say why it does not boot: what was seen, what it means, what to do",

@@ -160,6 +160,13 @@ async def rebooted(call: Call) -> int:
     return 0
 
 
+async def loader_chosen(call: Call) -> int:
+    machine = await call.client.machines.set_loader(call.given.key, call.given.loader)
+    given = machine.status.loader if machine.status is not None else ""
+    call.output.done(call.noun, dumped(machine), f"is given the boot loader {given or 'that works'}")
+    return 0
+
+
 async def diagnosed(call: Call) -> int:
     told = dumped(await call.client.machines.diagnosis(call.given.key))
     if call.output.form != "text":
@@ -323,7 +330,8 @@ RUNS: dict[str, Callable[[Call], Awaitable[int]]] = {
     **{
         run.__name__: run
         for run in (
-            listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted, diagnosed, timeline, boot,
+            listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted,
+            loader_chosen, diagnosed, timeline, boot,
             script,
             rendered, probed, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
         )

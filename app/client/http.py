@@ -69,6 +69,9 @@ class _Machines(_Editable["Machine"]):
     async def reboot(self, key: str) -> Machine:
         return await self._one("POST", path_of(self._noun, key, "reboot"))
 
+    async def set_loader(self, key: str, loader: str) -> Machine:
+        return await self._one("POST", path_of(self._noun, key, "loader"), {"loader": loader})
+
     async def diagnosis(self, key: str) -> Diagnosis:
         from app.model.diagnosis import Diagnosis
 

@@ -69,6 +69,10 @@ class Machines(Editable[Machine], Protocol):
 
     async def reboot(self, key: str) -> Machine: ...
 
+    async def set_loader(self, key: str, loader: str) -> Machine:
+        """Choose its boot loader: a LoaderChoice, or `next`. Raises ConflictError when there is no next."""
+        ...
+
     async def diagnosis(self, key: str) -> Diagnosis:
         """Why the machine does not boot, looked at now."""
         ...

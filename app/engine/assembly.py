@@ -23,7 +23,9 @@ from app.engine.watch import Watch, watchdog_seconds
 from app.errors import InvalidError
 from app.model.engine import Preference
 from app.model.event import EventDraft
+from app.model.machine import Machine
 from app.model.subnet import Lease
+from app.netboot.decide import bootenv_of, for_grub
 from app.netboot.exchange import Policy
 from app.netboot.login import password
 from app.netboot.timeline import timeline
@@ -39,11 +41,12 @@ from app.services.interfaces import holding6
 from app.services.machines.addresses import AddressWatch
 from app.services.machines.diagnosis import Diagnoses
 from app.services.machines.installs import Installs
-from app.services.machines.refusals import Refusals
+from app.services.machines.loaderchoice import LoaderChoices, World
 from app.services.machines.registrar import Registrar
 from app.services.machines.roster import Roster
 from app.services.registry import LoopThread, Registry, Runnable
 from app.services.tftp.service import TftpService
+from app.store.loader_rows import LoaderRows
 from app.store.secrets import token_key
 from app.store.store import Store
 
@@ -105,9 +108,10 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     segments.register(registry)
     registry.add(content)
     interfaces = segments.interfaces.current
-    refusals = Refusals(store.directory.machine_by_mac, tree.there, emit, clock)
-    store.events.observe(refusals.observe)
-    policy = Policy(settings.dhcp, settings.http_port, settings.address, refusals.needs)
+    loaders = _loaders(store, tree, emit, clock)
+    roster.loader_of = loaders.told
+    store.events.observe(loaders.observe)
+    policy = Policy(settings.dhcp, settings.http_port, settings.address, loaders.suited)
     addresses = AddressWatch(store.directory, emit, clock, roster.alive)
 
     def learned(mac: str, address: IPv4Address) -> None:
@@ -167,6 +171,8 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
             segments.subnets_changed()
         elif isinstance(change.after, Preference) and change.after.name == "log-level":
             logs.apply_levels(change.after.value or settings.log_level)
+        elif isinstance(change.before, Machine) and _loader_set(change.before, change.after):
+            loaders.reset(change.before)
         elif isinstance(change.before, Lease) and change.after is None:
             dhcp.forget(change.before.address)
         elif isinstance(change.after, Lease):
@@ -177,9 +183,19 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         if chosen := store.directory.preference("log-level"):
             logs.apply_levels(chosen)
     foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
-    operations = Operations(settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, stop, clock)
+    operations = Operations(settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, loaders, stop, clock)
     closing = Closing(store.directory, layer, emit, clock)
     return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, emit)
+
+
+def _loaders(store: Store, tree: BootFs, emit: Emit, clock: Clock) -> LoaderChoices:
+    directory = store.directory
+
+    def has_grub(mac: str) -> bool:
+        return for_grub(directory.bootenv(bootenv_of(mac, directory)[0]))
+
+    world = World(directory.machine_by_mac, tree.there, has_grub, directory.preference, emit)
+    return LoaderChoices(world, LoaderRows(store.database), clock)
 
 
 def _accepts(settings: Settings, segments: Segments) -> Callable[[IPv4Address | IPv6Address], bool]:
@@ -193,6 +209,11 @@ def _accepts(settings: Settings, segments: Segments) -> Callable[[IPv4Address | 
         return not names or any(i.name in names or i.kind == "loopback" for i in held)
 
     return accepts
+
+
+def _loader_set(before: Machine, after: object) -> bool:
+    """An operator has said which boot loader it is given, or it is gone."""
+    return not isinstance(after, Machine) or after.loader is not before.loader
 
 
 class _OwnThread(Protocol):

@@ -17,7 +17,7 @@ from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import EventDraft
 from app.model.fields import Model
-from app.model.machine import Machine
+from app.model.machine import LoaderChoice, Machine
 from app.model.serving import SERVE_UNTIL, ending
 from app.model.subnet import Subnet
 from app.model.timeline import Timeline
@@ -49,6 +49,14 @@ class Diagnoser(Protocol):
     """Knows why a machine does not boot."""
 
     def diagnosis(self, machine: Machine) -> Diagnosis: ...
+
+
+class Loaders(Protocol):
+    """Knows which boot loader suits which machine."""
+
+    def following(self, machine: Machine) -> LoaderChoice: ...
+
+    def reset(self, machine: Machine) -> None: ...
 
 
 class HeldSubnets:
@@ -108,6 +116,7 @@ class Operations:
         timelines: Timelines,
         dry_runs: DryRuns,
         diagnoses: Diagnoser,
+        loaders: Loaders,
         stop: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -120,6 +129,7 @@ class Operations:
         self._timelines = timelines
         self._dry_runs = dry_runs
         self._diagnoses = diagnoses
+        self._loaders = loaders
         self._stop = stop
         self._clock = clock
         self._started = clock.now()
@@ -170,6 +180,12 @@ class Operations:
 
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         return self._dry_runs.view(machine, architecture, interface)
+
+    def next_loader(self, machine: Machine) -> LoaderChoice:
+        return self._loaders.following(machine)
+
+    def reset_loader(self, machine: Machine) -> None:
+        self._loaders.reset(machine)
 
     def script(self, machine: Machine) -> str:
         return self._preview.preview(machine)

@@ -102,7 +102,7 @@ EVENT_KINDS: dict[str, str] = {
     "install.failed": "bootenv, words",
     "machine.seen": "",
     "machine.address": "address, name, other, alive",
-    "machine.loader": "refused, loader",
+    "machine.loader": "refused, loader, evidence, tried, spent, card, before",
     "machine.assigned": "bootenv",
     "audit.create": "noun, key",
     "audit.update": "noun, key, changes",

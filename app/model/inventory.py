@@ -93,6 +93,7 @@ class Nic(_Found):
     speed: int = 0
     address: str = ""
     pci: str = ""
+    model: str = Field(default="", description="PCI vendor and device, for example 8086:1528")
     boot: bool = Field(default=False, description="the one the machine booted from")
     neighbour: Neighbour | None = Field(default=None, description="None: nothing heard, or not yet")
 

@@ -56,6 +56,21 @@ STATE_GLYPHS: dict[MachineState, str] = {
 }
 
 
+class LoaderChoice(StrEnum):
+    """The boot loader a machine's firmware is given."""
+
+    AUTO = "auto"
+    """What worked on it or on its model of network card, else the standard one; another after one that fails."""
+    SNPONLY = "snponly"
+    """iPXE over the firmware's own network driver (BIOS: undionly)."""
+    IPXE = "ipxe"
+    """iPXE with drivers of its own."""
+    SHIM = "shim"
+    """Signed; starts GRUB, also under Secure Boot."""
+    GRUB = "grub"
+    """GRUB without shim."""
+
+
 class MachineStatus(Model):
     """The live part of a machine: computed from its events, never stored."""
 
@@ -67,6 +82,9 @@ class MachineStatus(Model):
     reason: str = Field(default="", description="why it failed or is held, in one line")
     diagnosis: str = Field(default="", description="the foremost problem found: the rule and a few words; else empty")
     boots: str = Field(default="", description="the boot environment it gets: its own, else what a preference says")
+    loader: str = Field(
+        default="", description="the boot loader it is given instead of the standard one, and why; empty: the standard"
+    )
 
 
 class Access(Model):
@@ -93,6 +111,9 @@ class Machine(Model):
     bootenv: str = Field(default="", description="assigned boot environment; empty: the default")
     held: bool = Field(default=False, description="gets its address, never a boot file")
     options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
+    loader: LoaderChoice = Field(
+        default=LoaderChoice.AUTO, description="boot loader for its firmware; auto: another after one that fails"
+    )
     profiles: ProfileNames = Field(default=(), description="whose DHCP options it has too; the first counts")
     registered: bool = True
     description: str = ""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
 from app.model.bootenv import BootEnv, BootKind
+from app.model.machine import LoaderChoice
 from app.model.subnet import Reservation, Subnet, SubnetMode
 from app.netboot.bootpath import script_path
+from app.netboot.cycle import FOR_GRUB, file_of
 from app.netboot.firmware import IPXE, ROM, Firmware
 from app.netboot.grub import GRUB_TEMPLATE
 from app.netboot.identity import Client
-from app.netboot.loaders import SHIM, loader_of, takes_shim
+from app.netboot.loaders import loader_of
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 from app.netboot.wire import pxe
@@ -74,7 +77,7 @@ def _sent_on_by_script(firmware: Firmware) -> bool:
     return firmware.transport == "http" or (firmware.stage == IPXE and firmware.kind == "uefi")
 
 
-def _for_grub(bootenv: BootEnv | None) -> bool:
+def for_grub(bootenv: BootEnv | None) -> bool:
     """It has a script for GRUB; one that is not there is told of in either language."""
     return bootenv is None or any(template.name == GRUB_TEMPLATE for template in bootenv.templates)
 
@@ -116,6 +119,21 @@ def _withheld(
     return None
 
 
+def _chosen_loader(
+    firmware: Firmware, mac: str, view: NetworkView, bootenv: str, suited: Callable[[str, int | None], LoaderChoice]
+) -> tuple[str, str]:
+    """The file of the loader its machine names, else of the one that suits it, and why; empty: the standard one."""
+    machine = view.machine_by_mac(mac)
+    if machine is not None and machine.loader is not LoaderChoice.AUTO:
+        file = file_of(machine.loader, firmware.arch)
+        return file, f", {machine.loader.value} is set for {machine.name}" + ("" if file else " and not made for it")
+    choice = suited(mac, firmware.arch)
+    if choice is LoaderChoice.AUTO or (choice in FOR_GRUB and not for_grub(view.bootenv(bootenv))):
+        return "", ""
+    file = file_of(choice, firmware.arch)
+    return file, f" that {choice.value} was found to suit" if file else ""
+
+
 def decide(
     firmware: Firmware,
     mac: str,
@@ -126,11 +144,11 @@ def decide(
     *,
     proxy: bool = False,
     client_id: str = "",
-    signed: bool = False,
+    suited: Callable[[str, int | None], LoaderChoice] = lambda _, __: LoaderChoice.AUTO,
 ) -> Decision:
     """What `mac` is told to boot. `server` is the local address it reached; `proxy`: another server gives the address.
 
-    `signed`: its firmware starts nothing but a signed loader.
+    `suited` tells the loader found to suit a MAC address and architecture type, where its machine names none.
 
     A missing or unusable boot environment still gets a boot file: the script says what is wrong on its screen.
     """
@@ -167,8 +185,9 @@ def decide(
         why = f"there is no boot loader for {words}: {missing}"
         return Decision(why, reason=Withheld.UNSUPPORTED_ARCH, bootenv=name)
     words = "its iPXE cannot do HTTP and gets a loader that can" if firmware.stage == IPXE else f"{firmware.title}"
-    if signed and firmware.stage == ROM and takes_shim(firmware.arch) and _for_grub(view.bootenv(name)):
-        loader, words = SHIM, f"{words} that starts only what is signed"
+    if firmware.stage == ROM:
+        chosen, why = _chosen_loader(firmware, mac, view, name, suited)
+        loader, words = chosen or loader, f"{words}{why}"
     if firmware.transport == "http":
         return Decision(
             f"{because}; {words}",

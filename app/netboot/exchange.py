@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface
 
 from app.model.event import EventDraft, Level
+from app.model.machine import LoaderChoice
 from app.model.subnet import Lease, Subnet
 from app.netboot.allocate import LeaseTable
 from app.netboot.firmware import Firmware
@@ -48,8 +49,8 @@ class Policy:
     http_port: int = 8090
     address: IPv4Address | None = None
     """Fixed address for URLs; None: the one the machine reached."""
-    signed: Callable[[str], bool] = lambda _: False
-    """The firmware of this MAC address starts nothing but a signed loader; any thread."""
+    loader: Callable[[str, int | None], LoaderChoice] = lambda _, __: LoaderChoice.AUTO
+    """The loader found to suit the firmware of this MAC address and architecture type; any thread."""
 
 
 class Via(StrEnum):

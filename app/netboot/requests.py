@@ -104,7 +104,7 @@ def decision(
         exchange.policy.http_port,
         proxy=proxy,
         client_id=client.client_id,
-        signed=exchange.policy.signed(client.mac),
+        suited=exchange.policy.loader,
     )
     unserved = found.reason is Withheld.UNSUPPORTED_ARCH
     named = choose(exchange, subnet, address).get(opt.BOOT_FILE) if found.bootfile or unserved else None

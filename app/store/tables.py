@@ -96,6 +96,15 @@ leases = Table(
     Column("interface", String, nullable=False),
 )
 
+loaders = Table(
+    "loaders",
+    SQLModel.metadata,
+    Column("subject", String, primary_key=True),
+    Column("loader", String, nullable=False),
+    Column("tried", String, nullable=False),
+    Column("works", Integer, nullable=False),
+)
+
 events = Table(
     "events",
     SQLModel.metadata,

@@ -26,6 +26,7 @@ KEYS = {
 }
 BODIES: dict[str, Any] = {
     "assign": {"bootenv": "local"},
+    "loader": {"loader": "auto"},
     "hold": {"on": True},
     "prefs": {"value": "local"},
     "subnets": {"name": "x", "cidr": "10.9.0.0/24"},

@@ -88,6 +88,24 @@ async def test_assign_and_reboot(http: httpx.AsyncClient, engine: FakeEngine) ->
     assert engine.world.machines.resolve("node-03").reboot_wanted
 
 
+async def test_a_boot_loader_is_chosen_and_the_event_says_by_whom(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    given: list[str] = []
+    for wanted in ("shim", "next", "auto"):
+        reply = await http.post("/machines/node-03/loader", json={"loader": wanted})
+        assert reply.status_code == 200, reply.text
+        given.append(reply.json()["loader"])
+
+    assert given == ["shim", "grub", "auto"]
+    assert engine.loaders_reset == ["node-03"]
+    told = [event for event in engine.emitted if event.kind == "machine.loader"]
+    assert [event.data for event in told] == [
+        {"loader": "shim", "before": "auto"},
+        {"loader": "grub", "before": "shim"},
+        {"loader": "auto", "before": "grub"},
+    ]
+    assert all(event.actor and event.message.startswith(f"{event.actor}: node-03 is given") for event in told)
+
+
 async def test_assign_stands_where_no_agent_listens(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     reply = await http.post("/machines/node-10/assign", json={"bootenv": "debian-12", "reboot": True})
 

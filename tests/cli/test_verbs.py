@@ -193,6 +193,18 @@ def test_everything_can_be_listed_and_shown(bootcart: Running, noun: str) -> Non
     assert bootcart(noun, "show", keys[0]).out.count("\t") >= 2
 
 
+def test_the_boot_loader_is_chosen(bootcart: Running) -> None:
+    said = [bootcart("machines", "loader", "node-03", word).out for word in ("snponly", "next", "auto")]
+
+    assert said == [
+        "machine node-03 is given the boot loader snponly (set for it)\n",
+        "machine node-03 is given the boot loader ipxe (set for it)\n",
+        "machine node-03 is given the boot loader that works\n",
+    ]
+    assert bootcart("machines", "loader", "node-03", "lilo").code == 2
+    assert bootcart("machines", "update", "node-03", "--loader", "grub").code == 0
+
+
 def test_assign_and_reboot(bootcart: Running) -> None:
     done = bootcart("machines", "assign", "node-03", "debian-12", "--reboot")
     deaf = bootcart("machines", "assign", "node-10", "debian-12", "--reboot")

@@ -12,6 +12,7 @@ import pytest
 from app.client.protocol import Client
 from app.errors import BootcartError, ConflictError, InvalidError, NotFoundError
 from app.model.event import Event
+from app.model.machine import LoaderChoice
 from app.model.query import Query
 from app.model.subnet import Range
 
@@ -204,6 +205,18 @@ async def test_assign(client: Client) -> None:
     assert assigned.bootenv == "local"
     assert (await client.machines.show("node-07")).bootenv == "local"
     assert (await client.machines.assign("node-07", "")).bootenv == ""
+
+
+async def test_the_boot_loader_is_chosen(client: Client) -> None:
+    await client.machines.create(NODE)
+    chosen = await client.machines.set_loader("node-07", "shim")
+    assert chosen.loader is LoaderChoice.SHIM
+    assert chosen.status is not None
+    assert chosen.status.loader == "shim (set for it)"
+    assert (await client.machines.show("node-07")).loader is LoaderChoice.SHIM
+    assert (await client.machines.set_loader("node-07", "auto")).loader is LoaderChoice.AUTO
+    with pytest.raises(InvalidError):
+        await client.machines.set_loader("node-07", "lilo")
 
 
 @pytest.mark.parametrize("bootenv", ["no-such-env", "discovery"])

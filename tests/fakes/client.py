@@ -31,11 +31,20 @@ from app.model.engine import (
 )
 from app.model.event import Event, EventDraft
 from app.model.fields import Model, normal_mac
-from app.model.machine import Machine, MachineState, MachineStatus, machine_id_for, machine_name_for, stranger
+from app.model.machine import (
+    LoaderChoice,
+    Machine,
+    MachineState,
+    MachineStatus,
+    machine_id_for,
+    machine_name_for,
+    stranger,
+)
 from app.model.profile import Profile
 from app.model.query import Page, Query, apply
 from app.model.subnet import Lease, Reservation, Subnet
 from app.model.timeline import Timeline
+from app.netboot.cycle import RING, following
 from tests.fakes import world
 from tests.fakes.bootview import bootview
 
@@ -162,7 +171,7 @@ class FakeEditable(FakeReadable[T]):
         item = checked(self.kind, {**old.model_dump(mode="json"), **changes})
         self.unique(item, self.key(old))
         self.put("update", self.key(old), item)
-        return item
+        return self.items[self.key(item)]
 
     async def delete(self, key: str, *, drain: bool = False) -> None:
         await self.engine.enter(self.noun, "delete", key, *(["drain"] if drain else []))
@@ -170,6 +179,13 @@ class FakeEditable(FakeReadable[T]):
 
 
 class FakeMachines(FakeEditable[Machine]):
+    def put(self, verb: str, key: str, item: Machine | None) -> Command:
+        if item is not None:
+            said = "" if item.loader is LoaderChoice.AUTO else f"{item.loader.value} (set for it)"
+            status = (item.status or MachineStatus()).model_copy(update={"loader": said})
+            item = item.model_copy(update={"status": status})
+        return super().put(verb, key, item)
+
     def made(self, body: Mapping[str, Any]) -> Machine:
         macs = [str(text) for text in body.get("macs", [])]
         try:
@@ -218,6 +234,14 @@ class FakeMachines(FakeEditable[Machine]):
     async def reboot(self, key: str) -> Machine:
         await self.engine.enter(self.noun, "reboot", key)
         return self.wanted(self.resolve(key))
+
+    async def set_loader(self, key: str, loader: str) -> Machine:
+        await self.engine.enter(self.noun, "set_loader", key, loader)
+        machine = self.resolve(key)
+        choice = following(machine.loader, RING).value if loader == "next" else loader
+        machine = checked(Machine, {**machine.model_dump(mode="json"), "loader": choice})
+        self.put("update", str(machine.id), machine)
+        return self.resolve(key)
 
     async def diagnosis(self, key: str) -> Diagnosis:
         await self.engine.enter(self.noun, "diagnosis", key)

@@ -14,9 +14,10 @@ from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
-from app.model.machine import Machine
+from app.model.machine import LoaderChoice, Machine
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
+from app.netboot.cycle import RING, following
 from tests.fakes.client import FakeClient, newest
 
 T = TypeVar("T")
@@ -139,6 +140,7 @@ class FakeEngine:
         self.events = FakeEventsPort(self.world)
         self.commands = FakeCommandsPort(self.world, self.events)
         self.emitted: list[EventDraft] = []
+        self.loaders_reset: list[str] = []
 
     def push(self, draft: EventDraft | Event) -> Event:
         """Something happened."""
@@ -179,6 +181,12 @@ class FakeEngine:
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         key = str(machine.id) if machine.registered else machine.macs[0]
         return done(self.world.machines.boot(key, architecture=architecture, interface=interface))
+
+    def next_loader(self, machine: Machine) -> LoaderChoice:
+        return following(machine.loader, RING)
+
+    def reset_loader(self, machine: Machine) -> None:
+        self.loaders_reset.append(machine.name)
 
     def script(self, machine: Machine) -> str:
         return done(self.world.machines.script(str(machine.id)))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.model.bootenv import BootTemplate
+from app.model.machine import LoaderChoice
 from app.model.subnet import Reservation, SubnetMode
 from app.netboot.decide import Decision, Withheld, decide
 from app.netboot.firmware import classify
@@ -178,17 +179,52 @@ def test_without_an_ethernet_address_the_script_is_found_by_who_asks() -> None:
     assert answer(ipxe(7), mac="").bootfile == "http://10.7.0.1:8090/autoexec.ipxe"
 
 
-def test_firmware_that_refuses_what_is_not_signed_gets_shim_where_there_is_a_script_for_grub() -> None:
-    world = World()
+def grub_world(**changes: Any) -> World:
+    world = World(**changes)
     grub = (BootTemplate(name="grub", path="grub.cfg", source="grub.j2"),)
-    assert answer(pxe(7), world, signed=True).bootfile == "ipxe.efi"
     world.envs["discovery"] = world.envs["discovery"].model_copy(update={"templates": grub})
+    return world
 
-    assert answer(pxe(7), world, signed=True).bootfile == "shimx64.efi"
-    assert answer(pxe(16, kind="HTTPClient"), world, signed=True).bootfile == "http://10.7.0.1:8090/shimx64.efi"
-    for options, bootfile in ((pxe(0), "undionly.kpxe"), (pxe(11), "ipxe-arm64.efi"), (ipxe(7), SCRIPT)):
-        assert answer(options, world, signed=True).bootfile == bootfile
-    assert answer(pxe(7), world).bootfile == "ipxe.efi"
+
+LOADERS = [
+    ("shim", pxe(7), "shimx64.efi"),
+    ("shim", pxe(16, kind="HTTPClient"), "http://10.7.0.1:8090/shimx64.efi"),
+    ("shim", pxe(0), "undionly.kpxe"),
+    ("shim", ipxe(7), SCRIPT),
+    ("snponly", pxe(7), "snponly.efi"),
+    ("snponly", pxe(11), "snponly-arm64.efi"),
+    ("ipxe", pxe(0), "ipxe.pxe"),
+    ("grub", pxe(7), "grubx64.efi"),
+    ("auto", pxe(7), "ipxe.efi"),
+]
+
+
+@pytest.mark.parametrize(("choice", "options", "bootfile"), LOADERS)
+def test_the_loader_that_suits_and_the_one_that_is_set(choice: str, options: dict[int, bytes], bootfile: str) -> None:
+    loader = LoaderChoice(choice)
+    found = answer(options, grub_world(), suited=lambda mac, arch: loader)
+    own = machine(loader=loader, bootenv="discovery")
+    chosen = answer(options, grub_world(machines=[own]), suited=lambda mac, arch: LoaderChoice.GRUB)
+
+    assert found.bootfile == bootfile
+    if choice != "auto":
+        assert chosen.bootfile == bootfile
+        assert (f"{choice} is set for node-07" in chosen.why) is (options != ipxe(7))
+    else:
+        assert chosen.bootfile == "grubx64.efi"
+
+
+def test_what_is_found_to_suit_is_not_given_without_a_script_for_grub_but_what_is_set_is() -> None:
+    assert answer(pxe(7), suited=lambda mac, arch: LoaderChoice.SHIM).bootfile == "ipxe.efi"
+    assert answer(pxe(7), suited=lambda mac, arch: LoaderChoice.SNPONLY).bootfile == "snponly.efi"
+    own = World(machines=[machine(loader=LoaderChoice.SHIM, bootenv="discovery")])
+    assert answer(pxe(7), own).bootfile == "shimx64.efi"
+
+
+def test_what_no_kind_of_firmware_has_is_said() -> None:
+    own = World(machines=[machine(loader=LoaderChoice.SHIM, bootenv="discovery")])
+
+    assert "shim is set for node-07 and not made for it" in answer(pxe(0), own).why
 
 
 @pytest.mark.parametrize("proxy", [False, True])

@@ -45,6 +45,8 @@ class Roster:
         self._rebooting: dict[uuid.UUID, float] = {}
         self.problem_of: Callable[[uuid.UUID], str] = lambda _: ""
         """A machine's foremost problem in a few words; whoever diagnoses sets it."""
+        self.loader_of: Callable[[Machine], str] = lambda _: ""
+        """The boot loader it is given instead of the standard one, in words; whoever chooses sets it."""
 
     def replay(self) -> None:
         """See the newest stored DISCOVERs again, so that machines nobody has named yet are still listed."""
@@ -99,7 +101,11 @@ class Roster:
         return machine.model_copy(
             update={
                 "status": status.model_copy(
-                    update={"diagnosis": self.problem_of(machine.id), "boots": self._boots(machine)}
+                    update={
+                        "diagnosis": self.problem_of(machine.id),
+                        "boots": self._boots(machine),
+                        "loader": self.loader_of(machine),
+                    }
                 ),
                 "address": current_address(machine, held, self._directory),
                 "heartbeat": heard.heartbeat,
