@@ -11,9 +11,12 @@ from app.model.options import read_options, write_options
 from app.model.profile import Profile
 from app.model.subnet import Reservation, SubnetMode
 from app.netboot import optionset
+from app.netboot.wire import catalogue, values
 from app.netboot.wire import options as opt
+from app.netboot.wire.catalogue import Kind
 from app.netboot.wire.dhcp4 import DhcpPacket, MessageType
 from tests.netboot.dhcpworld import MAC, SERVER, Bench, World, ipxe, machine, pxe, request, subnet
+from tests.netboot.wire.test_option_values import EXAMPLES
 
 NTP, MTU, ROOT, SEARCH, ROUTES, FQDN = 42, 26, 17, 119, 121, 81
 
@@ -257,3 +260,16 @@ def test_what_one_version_knows_does_not_break_another() -> None:
     world.world.nets = [subnet(options={"flux-capacitor": "1", "ntp-servers": "no address", "interface-mtu": "9000"})]
 
     assert {code for code in told(world, NTP, MTU).options if code in (NTP, MTU)} == {MTU}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [item for item in catalogue.OPTIONS.values() if not item.computed and item.kind is not Kind.FQDN],
+    ids=lambda item: item.title,
+)
+def test_every_option_that_can_be_set_reaches_who_asks_for_it(item: catalogue.Option) -> None:
+    text = EXAMPLES[item.kind]
+    stored = optionset.checked({str(item.code): text})
+    found = told(bench(net=stored), item.code).options[item.code]
+
+    assert (list(stored), found) == ([item.name], values.encode(item, text))

@@ -220,3 +220,70 @@ def test_every_name_is_one_options() -> None:
 )
 def test_the_answer_to_a_client_that_names_itself(asked: str, told: str) -> None:
     assert fqdn_reply(bytes.fromhex(asked), encode(option("fqdn"), "node.example")).hex() == told
+
+
+EXAMPLES: dict[Kind, str] = {
+    Kind.IP: "10.7.0.9",
+    Kind.IPS: "10.7.0.1, 10.7.0.2",
+    Kind.PAIRS: "10.9.0.0 10.7.0.1, 10.9.1.0 10.7.0.2",
+    Kind.UINT8: "64",
+    Kind.UINT16: "9000",
+    Kind.UINT16S: "296, 576, 1500",
+    Kind.UINT32: "86400",
+    Kind.INT32: "-3600",
+    Kind.BOOL: "yes",
+    Kind.STRING: "node-07",
+    Kind.HEX: "010aff",
+    Kind.ROUTES: "10.0.0.0/8 via 10.7.0.2, 0.0.0.0/0 via 10.7.0.1",
+    Kind.DOMAIN: "lost.example.net",
+    Kind.DOMAINS: "a.example.net, b.example.net",
+    Kind.SEARCH: "lab.example.net, example.net",
+    Kind.FQDN: "node-07.example.net",
+    Kind.SIP: "10.7.0.9",
+    Kind.AGENTS: "mandatory 10.7.0.9",
+    Kind.SCOPES: "mandatory lab",
+    Kind.IPV6S: "2001:db8::1, 2001:db8::2",
+    Kind.SUBOPTIONS: "1=hex:0a070009; 2=hex:6c6162",
+    Kind.VENDORS: "4491 1=hex:01; 2=hex:0050",
+}
+# IANA "BOOTP Vendor Extensions and DHCP Options": what has no meaning of its own is left out (removed, unassigned, in
+# private use), and so are 128 to 135, which mean another thing to each vendor.
+ASSIGNED = {
+    *range(1, 84), *range(85, 96), *range(97, 102), 108, 109, 112, 113, 114, *range(116, 126), *range(136, 149), 150,
+    *range(151, 160), 161, 162, 175, *range(208, 214), 220, 221,
+}  # fmt: skip
+
+
+def test_every_option_that_is_assigned_has_a_type() -> None:
+    assert ASSIGNED - OPTIONS.keys() == set()
+    assert {item.kind for item in OPTIONS.values()} <= EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("item", OPTIONS.values(), ids=lambda item: item.title)
+def test_every_option_is_written_by_name_and_number_and_read_back(item: Option) -> None:
+    text = EXAMPLES[item.kind]
+    told = {encode(option(word), text) for word in (item.name, str(item.code), item.iana) if find(word) == item}
+
+    octets = told.pop()
+    assert not told
+    if item.kind in TEXTS or item.kind is Kind.ROUTES:
+        assert decode(item, octets) == text
+    elif item.kind is not Kind.FQDN:  # what a client is sent of it has flags before the name: see fqdn_reply
+        assert encode(item, decode(item, octets)) == octets
+
+
+def test_types_are_those_scapy_knows() -> None:
+    from scapy.fields import ByteField, IntField, IPField, ShortField
+    from scapy.layers.dhcp import DHCPOptions
+
+    kinds = {
+        IPField: {Kind.IP, Kind.IPS, Kind.PAIRS},
+        IntField: {Kind.UINT32, Kind.INT32},
+        ShortField: {Kind.UINT16, Kind.UINT16S},
+        ByteField: {Kind.UINT8, Kind.BOOL},
+    }
+    told = {code: kinds[type(field)] for code, field in DHCPOptions.items() if type(field) in kinds and code in OPTIONS}
+    wrong = {code: OPTIONS[code].kind for code, wanted in told.items() if OPTIONS[code].kind not in wanted}
+
+    assert len(told) > 50
+    assert wrong == {}
