@@ -20,6 +20,13 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+class Facts(dict[str, Any]):
+    """The facts of an event that know their JSON: `text`, as the store keeps it."""
+
+    __slots__ = ("text",)
+    text: str
+
+
 class EventDraft(Model):
     """An event before the store has given it a number."""
 

@@ -19,7 +19,7 @@ from app.netboot.wire.dhcp4 import BOOTREQUEST, DhcpPacket, MessageType
 from app.netboot.wire.options import DhcpError
 from app.netboot.words import plain
 
-__all__ = ["Answer", "Arrival", "Policy", "answer", "begin"]
+__all__ = ["Answer", "Arrival", "Policy", "answer", "begin", "examine"]
 
 _NOT_GIVEN = {
     Refusal.RESERVATIONS_ONLY: "subnet {subnet} gives addresses only to machines with a reservation",
@@ -60,27 +60,37 @@ def answer(
 
     Leases in `Answer.lease_changes` are pending in the table: the caller stores them, then calls `commit` or `abandon`.
     """
+    return examine(request, arrival, view, table, policy, now)[1]
+
+
+def examine(
+    request: DhcpPacket, arrival: Arrival, view: NetworkView, table: LeaseTable, policy: Policy, now: float
+) -> tuple[Exchange | None, Answer]:
+    """As `answer`, and what the answer was made from; None where the message was not looked at."""
     if request.op != BOOTREQUEST or request.message not in _FROM_CLIENTS:
-        return Answer("not-for-a-server", "it is no message from a client to a server")
+        return None, Answer("not-for-a-server", "it is no message from a client to a server")
     if request.chaddr and request.chaddr[0] & 1 and len(request.chaddr) == 6:
-        return Answer("bad-hardware-address", f"{request.mac} is a multicast address")
+        return None, Answer("bad-hardware-address", f"{request.mac} is a multicast address")
     exchange = begin(request, arrival, view, table, policy, now)
     if not exchange.client.mac and len(exchange.client.client_id) < 4:
-        return Answer("no-identity", "it has neither hardware address nor client identifier")
-    kind = request.message
+        return None, Answer("no-identity", "it has neither hardware address nor client identifier")
+    return exchange, _answered(exchange, request.message)
+
+
+def _answered(exchange: Exchange, kind: MessageType | None) -> Answer:
     reason, why = locate(exchange)
     if kind is MessageType.DISCOVER:
         _discovered(exchange)
     elif kind is MessageType.REQUEST:
         requests.requested(exchange)
-    if view.holding():
+    if exchange.view.holding():
         return exchange.silence("holding", "the engine is on hold and answers no one")
     if exchange.subnet is None or reason:
         return exchange.silence(reason, why)
     subnet = exchange.subnet
     if (closed := _closed(exchange, subnet)) is not None:
         return closed
-    if policy.ceiling == "proxy" or subnet.mode is SubnetMode.PROXY:
+    if exchange.policy.ceiling == "proxy" or subnet.mode is SubnetMode.PROXY:
         return proxy.answer_beside(exchange, subnet)
     if kind is MessageType.DISCOVER:
         return _discover(exchange, subnet)

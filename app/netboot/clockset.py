@@ -13,3 +13,13 @@ def reclocked(lease: Lease, seconds: float, now: float) -> Lease:
     """
     since = lease.since + seconds if lease.since > now else lease.since
     return lease.model_copy(update={"since": since, "expires": lease.expires + seconds})
+
+
+def way(seconds: float) -> str:
+    """How far a clock was set, in words."""
+    size = abs(seconds)
+    unit, name = next(
+        ((unit, name) for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")) if size >= 2 * unit),
+        (1, "seconds"),
+    )
+    return f"{'forward' if seconds > 0 else 'back'} by {size / unit:.0f} {name}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 
 from app.model.event import Level
 from app.model.subnet import Lease, LeaseState, Subnet
@@ -61,15 +61,19 @@ class Conflicts:
         return len(self._held)
 
     def doubtful(self, found: Answer, arrival: Arrival, table: LeaseTable, now: float) -> bool:
-        """An OFFER has to wait: its address is on this segment, and nobody had it, or was asked for it, for a while.
-
-        Behind a relay there is no asking. Where a thousand offers wait already, no more do: that is a flood, or a rack
-        that was switched on, and both are better off with an answer.
-        """
+        """An answer is an OFFER that has to wait (see `doubts`). Behind a relay there is no asking."""
         address, packet = _offered(found), found.reply
         if address is None or packet is None or not packet.giaddr.is_unspecified:
             return False
-        if not any(address in own.network for own in arrival.addresses):
+        return self.doubts(address, arrival.addresses, table, now)
+
+    def doubts(self, address: IPv4Address, addresses: Sequence[IPv4Interface], table: LeaseTable, now: float) -> bool:
+        """An address is on the segment of `addresses`, and nobody had it, or was asked for it, for a while.
+
+        Where a thousand offers wait already, no more do: that is a flood, or a rack that was switched on, and both are
+        better off with an answer.
+        """
+        if not any(address in own.network for own in addresses):
             return False
         record = table.at(address)
         if record is not None and record.state is not LeaseState.DECLINED and record.expires > now - QUIET_SECONDS:

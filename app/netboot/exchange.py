@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -14,7 +14,7 @@ from app.netboot.allocate import LeaseTable
 from app.netboot.firmware import Firmware
 from app.netboot.identity import Client
 from app.netboot.view import NetworkView
-from app.netboot.wire.dhcp4 import ZERO, DhcpPacket
+from app.netboot.wire.dhcp4 import LENGTH_MAX, ZERO, DhcpPacket, decode
 
 SERVER_PORT = 67
 CLIENT_PORT = 68
@@ -93,12 +93,25 @@ class Answer:
     learned: tuple[str, IPv4Address] | None = None
     limit: int = 0
     """The most octets of payload the client takes."""
+    ready: bytes = b""
+    """The reply as it is sent, where it stands for `reply`."""
+
+    @property
+    def speaks(self) -> bool:
+        """There is a reply."""
+        return bool(self.ready) or self.reply is not None
 
     def octets(self) -> bytes:
         """The reply as it is sent. Raises ValueError when there is none."""
+        if self.ready:
+            return self.ready
         if self.reply is None:
             raise ValueError("silence has no octets")
         return self.reply.encode(self.limit)
+
+    def unpacked(self) -> Answer:
+        """The same with its reply as a message."""
+        return replace(self, reply=decode(self.ready), limit=LENGTH_MAX, ready=b"") if self.ready else self
 
 
 @dataclass(slots=True)
@@ -125,6 +138,8 @@ class Exchange:
     events: list[EventDraft] = field(default_factory=list[EventDraft])
     chosen: dict[int, bytes] | None = None
     """Options an operator set for this client; None until they are worked out."""
+    templated: bool = False
+    """Some of them were worked out from what the client said."""
 
     def emit(self, kind: str, message: str, *, level: Level | None = None, address: str = "", **data: object) -> None:
         """Add an event about this client; operating systems are of interest only to who asks for details."""

@@ -157,6 +157,7 @@ def choose(exchange: Exchange, subnet: Subnet, address: IPv4Address = ZERO) -> d
             templates[code] = (source, text)
             chosen.pop(code, None)
     if templates:
+        exchange.templated = True
         facts = _facts(exchange, subnet, reservation, address)
         for code, (source, text) in templates.items():
             value = _rendered(exchange, code, source, text, facts)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
-from app.model.event import Event, EventDraft, Level
+from app.model.event import Event, EventDraft, Facts, Level
 from app.model.inert import inert
 from app.model.query import LIMIT_MAX, Page, Query, apply, fits
 from app.store import tables
@@ -23,7 +23,6 @@ _columns = tables.events.c
 _json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 # What comes back from JSON as it went in.
 _SAME = frozenset((str, int, bool, type(None)))
-_FIELDS = set(Event.model_fields)
 _KEYS = re.compile(r'"(?:[^"\\]|\\.)*": ')
 _STRUCTURE = frozenset("!~=,[]{} ")
 _TEXTS = ("kind", "level", "message", "mac", "machine", "address", "interface", "actor", "data")
@@ -70,25 +69,24 @@ class Numbered(NamedTuple):
 
 def number(draft: EventDraft, event_id: int, machine: uuid.UUID | None) -> Numbered:
     """The event a draft becomes when it is stored: its facts as JSON gives them back."""
-    data, facts = draft.data, _json(draft.data)
-    if not facts.isascii() or any(type(value) not in _SAME for value in data.values()):
-        data = json.loads(_storable(facts))
+    data = draft.data
+    if type(data) is Facts:
+        facts = data.text
+    else:
         facts = _json(data)
-    # A draft's own fields and what makes it an event: model_construct, which looks at each field, takes as long as all
-    # the rest of this.
-    event = Event.__new__(Event)
-    values = {
-        **draft.__dict__,
-        "id": event_id,
-        # One line of plain text, whoever put it together.
-        "message": inert(draft.message),
-        "machine": draft.machine or machine,
-        "data": data,
-    }
-    object.__setattr__(event, "__dict__", values)
-    object.__setattr__(event, "__pydantic_fields_set__", _FIELDS)
-    object.__setattr__(event, "__pydantic_extra__", None)
-    object.__setattr__(event, "__pydantic_private__", None)
+        if not facts.isascii() or any(type(value) not in _SAME for value in data.values()):
+            data = json.loads(_storable(facts))
+            facts = _json(data)
+    event = Event.trusted(
+        {
+            **draft.__dict__,
+            "id": event_id,
+            # One line of plain text, whoever put it together.
+            "message": inert(draft.message),
+            "machine": draft.machine or machine,
+            "data": data,
+        }
+    )
     return Numbered(event, facts)
 
 

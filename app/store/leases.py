@@ -77,6 +77,11 @@ class LeaseJournal:
         """Called by the writer."""
         if error is None:
             self._directory.put_leases([lease for leases, _ in batch for lease in leases])
+        elif self._database.writer.failing:
+            # Who came meanwhile would wait as long only to hear the same.
+            with self._lock:
+                batch = [*batch, *self._queue]
+                self._queue.clear()
         failure: Exception | None = None
         for _, done in batch:
             try:

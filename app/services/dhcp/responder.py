@@ -66,11 +66,11 @@ class Responder(ABC):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._sender: Sender | None = None
-        self._known: Sequence[Interface] = ()
+        self.known: Sequence[Interface] = ()
         self._by_index: dict[int, Interface] = {}
         self._by_name: dict[str, Interface] = {}
         self._local: frozenset[IPv4Address] = frozenset()
-        self._own: frozenset[bytes] = frozenset()
+        self.own: frozenset[bytes] = frozenset()
         self._told = float("-inf")
         self._malformed = 0
         self._traced = float("-inf")
@@ -176,13 +176,18 @@ class Responder(ABC):
         """Called once in the loop, before the first message."""
         return
 
+    def quick(self, datagram: Datagram, interface: Interface) -> bool:
+        """Answer a message by its octets alone; false: it is to be read and handled."""
+        del datagram, interface
+        return False
+
     @abstractmethod
     def handle(self, packet: DhcpPacket, arrival: Arrival) -> None:
         """Answer one message."""
 
     def send(self, answer: Answer) -> bool:
         """Send the reply of an answer; false when there is none, or it could not be sent."""
-        if answer.reply is None or answer.destination is None or self._sender is None:
+        if not answer.speaks or answer.destination is None or self._sender is None:
             self.counters["silent"] += 1
             return False
         octets = answer.octets()
@@ -218,12 +223,14 @@ class Responder(ABC):
             self.counters["elsewhere"] += 1
             return
         self.tap(interface.name, datagram.payload, datagram)
+        if self.quick(datagram, interface):
+            return
         try:
             packet = decode(datagram.payload)
         except DhcpError as error:
             self._count_malformed(str(error), interface)
             return
-        if packet.chaddr[:6] in self._own:
+        if packet.chaddr[:6] in self.own:
             # A probe for other servers, sent on another interface that leads to the same segment.
             self.counters["elsewhere"] += 1
             return
@@ -241,12 +248,12 @@ class Responder(ABC):
 
     def _look_at_interfaces(self) -> None:
         known = self._interfaces()
-        if known is not self._known:
-            self._known = known
+        if known is not self.known:
+            self.known = known
             self._by_index = {item.index: item for item in known}
             self._by_name = {item.name: item for item in known}
             self._local = frozenset(address.ip for item in known for address in item.addresses)
-            self._own = frozenset(mac_bytes(item.mac) for item in known if item.mac and item.addresses)
+            self.own = frozenset(mac_bytes(item.mac) for item in known if item.mac and item.addresses)
 
     def _count_malformed(self, why: str, interface: Interface) -> None:
         self.counters["malformed"] += 1

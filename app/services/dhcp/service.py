@@ -9,23 +9,25 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
-from typing import Protocol
 
 from app.clock import Clock
+from app.model.engine import Interface
 from app.model.event import EventDraft, Level
-from app.model.subnet import Lease, LeaseState
+from app.model.subnet import Lease
 from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer
-from app.netboot.clockset import reclocked
+from app.netboot.clockset import reclocked, way
 from app.netboot.conflicts import PROBE_SECONDS, Conflicts, Held, quarantined
 from app.netboot.exchange import Answer, Arrival, Policy
 from app.netboot.foresee import STAGES, Asked, Foreseen, foresee
-from app.netboot.identity import lease_key
-from app.netboot.replies import shortened
+from app.netboot.unstored import kept, refused
 from app.netboot.view import NetworkView
 from app.netboot.wire.dhcp4 import ZERO, DhcpPacket
 from app.services.dhcp.arp import ArpProbe
+from app.services.dhcp.journal import LeaseJournal, ignore_learned, ignore_leases
+from app.services.dhcp.quick import Quick
 from app.services.dhcp.responder import Emit, Interfaces, Responder
+from app.services.dhcp.sockets import Datagram
 
 log = logging.getLogger(__name__)
 
@@ -33,32 +35,8 @@ SWEEP_SECONDS = 5.0
 # A wall clock further off than this was set; less is the drift that time keeping corrects.
 _CLOCK_SET_SECONDS = 2.0
 _CLOCK_TOLD_SECONDS = 60.0
-
-
-class LeaseJournal(Protocol):
-    """Makes leases durable."""
-
-    def commit(self, leases: Sequence[Lease], done: Callable[[BaseException | None], None]) -> None:
-        """Store all of `leases` or none; returns at once. `done` is called once, from any thread."""
-        ...
-
-
-def _way(seconds: float) -> str:
-    """How far a clock was set, in words."""
-    size = abs(seconds)
-    unit, name = next(
-        ((unit, name) for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")) if size >= 2 * unit),
-        (1, "seconds"),
-    )
-    return f"{'forward' if seconds > 0 else 'back'} by {size / unit:.0f} {name}"
-
-
-def _ignore_leases(leases: Sequence[Lease]) -> None:
-    del leases
-
-
-def _ignore_learned(mac: str, address: IPv4Address) -> None:
-    del mac, address
+# While the store fails: one group of the journal is tried, and nobody waits behind it.
+_TRIES_MAX = 64
 
 
 class DhcpService(Responder):
@@ -83,8 +61,8 @@ class DhcpService(Responder):
         policy: Policy,
         port: int = 67,
         allowed: Collection[str] = (),
-        on_leases: Callable[[Sequence[Lease]], None] = _ignore_leases,
-        on_learned: Callable[[str, IPv4Address], None] = _ignore_learned,
+        on_leases: Callable[[Sequence[Lease]], None] = ignore_leases,
+        on_learned: Callable[[str, IPv4Address], None] = ignore_learned,
         probe_seconds: float = PROBE_SECONDS,
     ) -> None:
         super().__init__(port=port, interfaces=interfaces, emit=emit, clock=clock, allowed=allowed, raw=True)
@@ -95,6 +73,7 @@ class DhcpService(Responder):
         self._on_learned = on_learned
         self._leases = leases
         self._table = LeaseTable()
+        self._quick = Quick(view, policy)
         self._conflicts = Conflicts()
         self._arp = ArpProbe(self._claimed)
         self._probe_seconds = probe_seconds
@@ -104,6 +83,9 @@ class DhcpService(Responder):
         self._settling: list[tuple[Answer, BaseException | None, float]] = []
         # By how much stored leases began after now, at the start.
         self._behind: list[float] = []
+        # Why the store cannot be written, as far as is known; and how many leases are tried meanwhile.
+        self._away = ""
+        self._tries = 0
         self.counters.update(
             dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases", "probes", "conflicts"), 0)
         )
@@ -158,6 +140,7 @@ class DhcpService(Responder):
         stored = await asyncio.to_thread(self._leases)
         self._table = LeaseTable([self._bounded(lease) for lease in stored])
         self._conflicts = Conflicts()
+        self._away, self._tries = "", 0
         self.counters["leases"] = len(self._table)
 
     def _bounded(self, lease: Lease) -> Lease:
@@ -193,11 +176,31 @@ class DhcpService(Responder):
 
     def handle(self, packet: DhcpPacket, arrival: Arrival) -> None:
         """Answer one message; what changes a lease waits for the journal."""
-        found = answer(packet, arrival, self._view, self._table, self._policy, self.now())
+        found = self._quick.ask(packet, arrival, self._table, self.now())
         if found.learned is not None:
             self._on_learned(*found.learned)
         if not found.lease_changes:
             self._offer(found, packet, arrival)
+        else:
+            self._change(found)
+
+    def quick(self, datagram: Datagram, interface: Interface) -> bool:
+        """Answer a message of a kind that was answered before; what must wait for something is not among them."""
+        if self._away:
+            return False
+        now, on = self.now(), interface.addresses
+
+        def doubtful(address: IPv4Address) -> bool:
+            return bool(self._probe_seconds) and self._conflicts.doubts(address, on, self._table, now)
+
+        found = self._quick.cut(datagram, self.known, self.own, self._table, now, doubtful)
+        if found is not None:
+            (self._change if found.lease_changes else self._finish)(found)
+        return found is not None
+
+    def _change(self, found: Answer) -> None:
+        if self._away:
+            self._without_store(found)
             return
         shifted = self._shifted
         self._journal.commit(found.lease_changes, lambda error: self._journaled(found, error, shifted))
@@ -286,7 +289,7 @@ class DhcpService(Responder):
         self._offer(replace(found, events=events), held.request, held.arrival)
 
     def _finish(self, found: Answer) -> None:
-        if found.reply is None and not found.events:
+        if not found.speaks and not found.events:
             self.counters["ignored"] += 1
             return
         self.send(found)
@@ -301,8 +304,9 @@ class DhcpService(Responder):
     def _settled(self, found: Answer, error: BaseException | None, shifted: float) -> None:
         """The journal has stored a lease, or could not."""
         if error is not None:
-            self._not_stored(found, error)
+            self._not_stored(found.unpacked(), error)
             return
+        self._away = ""
         changes = found.lease_changes
         if shifted != self._shifted:
             # The clock was set while it was on its way: what is left of it stays as it was.
@@ -310,7 +314,8 @@ class DhcpService(Responder):
             changes = tuple(reclocked(item, moved, self.now()) for item in changes)
             self._store(changes)
         self._committed(changes)
-        self._finish(found)
+        if found.events:
+            self._finish(found)
 
     def _committed(self, leases: Sequence[Lease]) -> None:
         self._table.commit(leases)
@@ -319,34 +324,39 @@ class DhcpService(Responder):
 
     def _not_stored(self, found: Answer, error: BaseException) -> None:
         """No acknowledgement of what is not on the disk; a lease that already is may be used to its end."""
+        # The class alone: the text of a database's error may hold values.
+        self._away = f"the lease could not be stored ({type(error).__name__})"
+        self._refuse(found)
+
+    def _refuse(self, found: Answer) -> None:
         now = self.now()
         self.counters["not_stored"] += 1
         self._table.abandon(found.lease_changes, now)
-        lease = found.lease_changes[0]
-        stored = self._table.at(lease.address)
-        # The class alone: the text of a database's error may hold values.
-        why = f"the lease could not be stored ({type(error).__name__})"
-        if (
-            found.reply is not None
-            and stored is not None
-            and stored.state is LeaseState.BOUND
-            and lease_key(stored) == lease_key(lease)
-            and stored.expires - now >= 1
-        ):
-            self._finish(shortened(found, stored.expires - now, why))
+        if not found.events:
+            # It was answered before.
             return
-        events = [event for event in found.events if event.kind.startswith("dhcp.req")]
-        last = found.events[-1]
-        data = {
-            "xid": last.data.get("xid", ""),
-            "stage": last.data.get("stage", ""),
-            "reason": "not-stored",
-            "why": why,
-        }
-        silent = last.model_copy(
-            update={"kind": "dhcp.silent", "message": f"no answer: {why}", "level": Level.ERROR, "data": data}
-        )
-        self.emit([*events, silent])
+        renewed = kept(found, self._table, now, self._away)
+        if renewed is not None:
+            self._finish(renewed)
+        else:
+            self.emit(refused(found, self._away))
+
+    def _without_store(self, found: Answer) -> None:
+        """The store fails: who has a lease is told so at once, and a few leases are tried, to see it come back."""
+        renewed = kept(found, self._table, self.now(), self._away)
+        if renewed is not None:
+            self._finish(renewed)
+            found = replace(found, reply=None, events=())
+        if self._tries >= _TRIES_MAX:
+            self._refuse(found)
+            return
+        self._tries += 1
+        shifted = self._shifted
+        self._journal.commit(found.lease_changes, lambda error: self.post(self._tried, found, error, shifted))
+
+    def _tried(self, found: Answer, error: BaseException | None, shifted: float) -> None:
+        self._tries -= 1
+        self._settled(found, error, shifted)
 
     def _store(self, leases: Sequence[Lease]) -> None:
         """Store changes nobody waits for."""
@@ -385,6 +395,6 @@ class DhcpService(Responder):
             self._tell_clock(seconds, f"{len(moved)} leases keep their time", len(moved))
 
     def _tell_clock(self, seconds: float, what: str, leases: int = 0) -> None:
-        message = f"the host's clock was set {_way(seconds)}; {what}"
+        message = f"the host's clock was set {way(seconds)}; {what}"
         data = {"seconds": seconds, "leases": leases}
         self.emit([EventDraft(time=self.now(), kind="clock.set", message=message, level=Level.WARNING, data=data)])
