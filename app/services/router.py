@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -40,11 +41,11 @@ _FILTER = (
 )
 
 
-def _remember(memory: dict[str, V], mac: str, value: V) -> None:
-    memory.pop(mac, None)
+def _remember(memory: OrderedDict[str, V], mac: str, value: V) -> None:
     memory[mac] = value
+    memory.move_to_end(mac)
     if len(memory) > _REMEMBERED:
-        del memory[next(iter(memory))]
+        memory.popitem(last=False)
 
 
 class RouterService:
@@ -58,8 +59,8 @@ class RouterService:
         self._clock = clock
         self._sockets: dict[str, socket.socket] = {}
         self._index: dict[str, int] = {}
-        self._booting: dict[str, float] = {}
-        self._pending: dict[str, tuple[float, str, icmp6.RouterMessage]] = {}
+        self._booting: OrderedDict[str, float] = OrderedDict()
+        self._pending: OrderedDict[str, tuple[float, str, icmp6.RouterMessage]] = OrderedDict()
         self._routers: dict[str, float] = {}
         self.listening: tuple[str, ...] = ()
         self.counters: dict[str, int] = {"solicitations": 0, "answers": 0, "routers": 0}

@@ -39,9 +39,13 @@ class _Track:
 class Activity:
     """How each machine's boot stands, by its id. Thread-safe; `saw` never reads the disk, `boot` may."""
 
-    def __init__(self, standing: StandingOf, recall: Recall) -> None:
+    def __init__(
+        self, standing: StandingOf, recall: Recall, listed: Callable[[uuid.UUID], bool] = lambda _: True
+    ) -> None:
+        """Of machines that are not `listed` nothing is worked out ahead of being asked for."""
         self._standing = standing
         self._recall = recall
+        self._listed = listed
         self._lock = threading.Lock()
         self._busy: OrderedDict[uuid.UUID, _Track] = OrderedDict()
         self._idle: OrderedDict[uuid.UUID, tuple[Standing, float]] = OrderedDict()
@@ -69,7 +73,7 @@ class Activity:
             track.boot = None
             if len(self._busy) > BUSY_MAX:
                 key, left = self._busy.popitem(last=False)
-                if left.whole:
+                if left.whole and self._listed(key):
                     newest = left.events[-1].time
                     self._rest(key, self._current(left, newest), newest)
 

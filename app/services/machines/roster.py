@@ -40,7 +40,11 @@ class Roster:
         self.password_of: PasswordOf = lambda machine, issued: ""
         self._lock = threading.Lock()
         self._sightings = Sightings()
-        self._activity = Activity(lambda events, now: standing_of(timeline(events, now)), self._recall)
+        self._activity = Activity(
+            lambda events, now: standing_of(timeline(events, now)),
+            self._recall,
+            lambda key: directory.machine(key) is not None,
+        )
         self._heartbeats: dict[uuid.UUID, float] = {}
         self._rebooting: dict[uuid.UUID, float] = {}
         self.problem_of: Callable[[uuid.UUID], str] = lambda _: ""

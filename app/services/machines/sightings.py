@@ -37,22 +37,28 @@ class Sightings:
         except ValueError:
             return False
         key = machine_id_for(mac)
+        architecture = _architecture(event.data.get("arch"))
+        firmware = str(event.data.get("firmware") or "")
         with self._lock:
-            before = self._machines.pop(key, None)
-            architecture = _architecture(event.data.get("arch"))
-            firmware = str(event.data.get("firmware") or "")
-            self._machines[key] = Machine(
-                id=key,
-                name=machine_name_for(mac),
-                macs=(mac,),
-                registered=False,
-                created=before.created if before is not None else event.time,
-                architecture=architecture or (before.architecture if before is not None else ""),
-                firmware=firmware or (before.firmware if before is not None else ""),
-            )
-            if len(self._machines) > self._keep:
-                self._machines.popitem(last=False)
-        return before is None
+            before = self._machines.get(key)
+            if before is None:
+                self._machines[key] = Machine(
+                    id=key,
+                    name=machine_name_for(mac),
+                    macs=(mac,),
+                    registered=False,
+                    created=event.time,
+                    architecture=architecture,
+                    firmware=firmware,
+                )
+                if len(self._machines) > self._keep:
+                    self._machines.popitem(last=False)
+                return True
+            told = {"architecture": architecture or before.architecture, "firmware": firmware or before.firmware}
+            if told != {"architecture": before.architecture, "firmware": before.firmware}:
+                self._machines[key] = before.model_copy(update=told)
+            self._machines.move_to_end(key)
+        return False
 
     def all(self) -> Sequence[Machine]:
         """Every sighting, the newest last."""
