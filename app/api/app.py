@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.api import actions
 from app.api.failures import FAILURES, ShieldedRoute, install
+from app.api.files import download_routes, file_routes, upload_routes
 from app.api.guard import BODY_MAX, calling
 from app.api.nouns import NOUNS, noun_router
 from app.api.ports import EnginePort
@@ -53,6 +54,9 @@ def create_app(engine: EnginePort, streams: Streams | None = None) -> FastAPI:
         actions.machine_actions(engine),
         actions.bootenv_actions(engine),
         actions.pref_actions(engine),
+        file_routes(engine),
+        download_routes(engine),
+        upload_routes(engine),
         *(noun_router(engine, noun) for noun in NOUNS),
         _document(app),
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BODY_MAX = 4 * 1024 * 1024
 """Bytes; the largest body that is read."""
+UPLOADS = "/api/v1/uploads/"
+"""Bodies below this path are as long as files are: they are written as they come."""
 REFUSAL_EVENT_SECONDS = 10.0
 """At most one `api.refused` event per user in this time, so that a loop cannot wash other events out of the ring."""
 
@@ -58,7 +60,7 @@ class Gate:
             await failure(refused, headers={"connection": "close"})(scope, receive, send)
             return
         state["caller"] = caller
-        if _length(scope) > BODY_MAX:
+        if _length(scope) > BODY_MAX and not scope["path"].startswith(UPLOADS):
             await failure(TOO_LARGE, status=413, headers={"connection": "close"})(scope, receive, send)
             return
         await self._app(scope, receive, send)

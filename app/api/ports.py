@@ -6,6 +6,7 @@ Synchronous calls are made from worker threads and may block; they raise Bootcar
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from app.model.bootenv import BootEnv
@@ -14,6 +15,7 @@ from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
+from app.model.file import File, Upload
 from app.model.machine import LoaderChoice, Machine
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
@@ -74,6 +76,49 @@ class EventsPort(Protocol):
         ...
 
 
+class FilesPort(Protocol):
+    """The operator's files."""
+
+    def listing(self) -> Sequence[File]: ...
+
+    def show(self, key: str) -> File: ...
+
+    def path(self, key: str) -> Path:
+        """Where its content is."""
+        ...
+
+
+class SendingPort(Protocol):
+    """An upload while some of it comes."""
+
+    @property
+    def offset(self) -> int: ...
+
+    def write(self, octets: bytes) -> None: ...
+
+    def end(self, actor: str, sha256: str = "") -> object:
+        """Make it a file once all is here, after its checksum."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class InboxPort(Protocol):
+    """Uploads, and what takes files away."""
+
+    def uploads(self) -> Sequence[Upload]: ...
+
+    def show(self, key: str) -> Upload: ...
+
+    def begin(self, actor: str, name: str, size: int, *, sha256: str = "", replace: bool = False) -> Upload: ...
+
+    def open(self, key: str, offset: int, count: int | None = None) -> SendingPort: ...
+
+    def abandon(self, actor: str, key: str) -> None: ...
+
+    def delete(self, actor: str, key: str, *, recursive: bool = False) -> None: ...
+
+
 class EnginePort(Protocol):
     """The engine as its operators' door sees it."""
 
@@ -82,6 +127,12 @@ class EnginePort(Protocol):
 
     @property
     def events(self) -> EventsPort: ...
+
+    @property
+    def files(self) -> FilesPort: ...
+
+    @property
+    def inbox(self) -> InboxPort: ...
 
     def emit(self, event: EventDraft) -> None:
         """Publish an event; never blocks."""

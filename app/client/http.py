@@ -17,6 +17,7 @@ from app.model.fields import Model
 from app.model.query import Page, Query
 
 if TYPE_CHECKING:
+    from app.client.files import HttpFiles
     from app.model.bootenv import BootEnv
     from app.model.bootview import BootView
     from app.model.diagnosis import Diagnosis
@@ -252,6 +253,12 @@ class HttpClient:
         from app.model.engine import Preference
 
         return _Prefs(self._wire, "prefs", Preference)
+
+    @property
+    def files(self) -> HttpFiles:
+        from app.client.files import HttpFiles
+
+        return HttpFiles(self._wire)
 
     @property
     def commands(self) -> _Commands:

@@ -9,7 +9,7 @@ UnreachableError when no engine answers, else what the engine said.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from app.model.bootenv import BootEnv
@@ -17,6 +17,7 @@ from app.model.bootview import BootView
 from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
+from app.model.file import File, Upload
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.query import Page, Query
@@ -130,6 +131,45 @@ class Prefs(Readable[Preference], Protocol):
     async def set(self, key: str, value: str) -> Preference: ...
 
 
+class Files(Readable[File], Protocol):
+    """The operator's own files; the key is the name, a path."""
+
+    async def delete(self, key: str, *, recursive: bool = False) -> None:
+        """Delete a file; with `recursive` also a directory and all in it, which is refused otherwise."""
+        ...
+
+    def download(self, key: str) -> AsyncIterator[bytes]:
+        """The content, in parts."""
+        ...
+
+    async def unfinished(self, query: Query | None = None) -> Page[Upload]:
+        """Uploads that have not come to their end."""
+        ...
+
+    async def begin(self, name: str, size: int, *, sha256: str = "", replace: bool = False) -> str:
+        """Begin an upload; its key. `sha256`: what the whole must have; `replace`: a file may be there.
+
+        Raises InvalidError for a name that cannot be, ConflictError where something is in the way, UnavailableError
+        where the disk has no room.
+        """
+        ...
+
+    async def offset(self, key: str) -> int:
+        """How many bytes of an upload are there: after a break it goes on behind them."""
+        ...
+
+    async def send(self, key: str, offset: int, content: AsyncIterable[bytes], *, sha256: str = "") -> int:
+        """Send more of an upload; how many bytes are there then. With the last of them it becomes a file.
+
+        `sha256`: of the whole, where it is known by now. Raises InvalidError where it is another: nothing is kept.
+        """
+        ...
+
+    async def abandon(self, key: str) -> None:
+        """Throw an upload away."""
+        ...
+
+
 class Commands(Readable[Command], Protocol):
     """The command log."""
 
@@ -191,6 +231,9 @@ class Client(Protocol):
 
     @property
     def prefs(self) -> Prefs: ...
+
+    @property
+    def files(self) -> Files: ...
 
     @property
     def commands(self) -> Commands: ...

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 READING = frozenset(
     {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close"}
+    | {"download", "unfinished"}
 )
 """Calls that change nothing. What is not named here is refused, so that a new call is closed until somebody looks."""
 REFUSED = "this interface was opened with --read-only: nothing is changed from here"

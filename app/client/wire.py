@@ -6,7 +6,7 @@ import errno
 import json
 import ssl
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -105,6 +105,43 @@ class Wire:
         if reply.is_error:
             raise refusal(reply.status_code, reply.content)
         return reply.content
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: AsyncIterable[bytes] | None = None,
+        *,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Mapping[str, str]:
+        """The headers of the answer to a body that goes out as it is made. Raises as `ask` does."""
+        client = self._client()
+        import httpx
+
+        timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        try:
+            reply = await client.request(method, path, headers=dict(headers), content=content, timeout=timeout)
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from error
+        if reply.is_error:
+            raise refusal(reply.status_code, reply.content)
+        return reply.headers
+
+    @asynccontextmanager
+    async def octets(self, path: str) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """An answer of any length, in parts as they come. Raises as `ask` does."""
+        client = self._client()
+        import httpx
+
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            async with client.stream("GET", path, timeout=timeout) as reply:
+                if reply.is_error:
+                    raise refusal(reply.status_code, await reply.aread())
+                yield reply.aiter_raw()
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from error
 
     @asynccontextmanager
     async def stream(

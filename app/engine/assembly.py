@@ -37,6 +37,7 @@ from app.services.boothttp.service import BootHttpService
 from app.services.commands.layer import Change, CommandLayer
 from app.services.content.service import ContentService, shipped
 from app.services.dhcp import DhcpService, ProxyDhcpService
+from app.services.files import Inbox, Shelf
 from app.services.interfaces import holding6
 from app.services.machines.addresses import AddressWatch
 from app.services.machines.diagnosis import Diagnoses
@@ -52,6 +53,9 @@ from app.store.store import Store
 
 Emit = Callable[[EventDraft], None]
 
+UPLOADED = "files"
+"""Where the data directory keeps uploads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -66,6 +70,7 @@ class Parts:
     registrar: Registrar
     operations: Operations
     closing: Closing
+    inbox: Inbox
     emit: Emit
 
 
@@ -88,7 +93,8 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     layer.roster = roster
     roster.password_of = partial(password, key)
     registrar = Registrar(layer, store.directory, roster, emit, clock)
-    files = Files(settings.artefacts, settings.file_root)
+    inbox = Inbox(Shelf(settings.data_dir / UPLOADED), emit, clock)
+    files = Files(settings.artefacts, settings.file_root, inbox.shelf.root)
     content = ContentService((shipped(),), there=files.there, publish=store.directory.set_bootenvs)
     tree = BootFs(
         store.directory,
@@ -183,9 +189,11 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         if chosen := store.directory.preference("log-level"):
             logs.apply_levels(chosen)
     foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
-    operations = Operations(settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, loaders, stop, clock)
+    operations = Operations(
+        settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, loaders, inbox, stop, clock
+    )
     closing = Closing(store.directory, layer, emit, clock)
-    return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, emit)
+    return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, inbox, emit)
 
 
 def _loaders(store: Store, tree: BootFs, emit: Emit, clock: Clock) -> LoaderChoices:

@@ -70,6 +70,7 @@ class Engine:
             parts.diagnoses.start(store.events.tail())
             watching = asyncio.create_task(parts.watch.run(), name="watch")
             closing = asyncio.create_task(parts.closing.run(), name="closing")
+            sweeping = asyncio.create_task(parts.inbox.run(), name="sweeping")
             for name in parts.segments.absent():
                 say(f"bootcart: there is no interface {name}; it is served once it appears")
             try:
@@ -77,6 +78,7 @@ class Engine:
             finally:
                 watching.cancel()
                 closing.cancel()
+                sweeping.cancel()
         finally:
             parts.emit(self._event("engine.stopping", f"engine stops: {self._why or 'it failed'}", why=self._why))
             notify("STOPPING=1")

@@ -22,6 +22,7 @@ from app.model.serving import SERVE_UNTIL, ending
 from app.model.subnet import Subnet
 from app.model.timeline import Timeline
 from app.services.commands.layer import LISTED, CommandLayer
+from app.services.files import Inbox
 from app.services.registry import Registry
 from app.store.store import Store
 from app.version import VERSION
@@ -117,6 +118,7 @@ class Operations:
         dry_runs: DryRuns,
         diagnoses: Diagnoser,
         loaders: Loaders,
+        inbox: Inbox,
         stop: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -130,6 +132,8 @@ class Operations:
         self._dry_runs = dry_runs
         self._diagnoses = diagnoses
         self._loaders = loaders
+        self.files = inbox.shelf
+        self.inbox = inbox
         self._stop = stop
         self._clock = clock
         self._started = clock.now()

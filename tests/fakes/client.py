@@ -47,6 +47,7 @@ from app.model.timeline import Timeline
 from app.netboot.cycle import RING, following
 from tests.fakes import world
 from tests.fakes.bootview import bootview
+from tests.fakes.files import FILES, FakeFiles
 
 T = TypeVar("T", bound=Model)
 ACTOR = "user:tester"
@@ -464,6 +465,7 @@ class FakeClient:
         self.services = FakeServices(self, "services", world.services(), lambda item: item.name)
         self.interfaces = FakeInterfaces(self, "interfaces", world.interfaces(), lambda item: item.name)
         self.prefs = FakePrefs(self, "prefs", PREFERENCES, lambda item: item.name)
+        self.files = FakeFiles(self, {} if empty else FILES)
         self.commands = FakeCommands(self, "commands", [], lambda item: str(item.id))
         self.events = FakeEvents(self, world.events()[:1] if empty else world.events())
 

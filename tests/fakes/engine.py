@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from app.clock import SystemClock
 from app.errors import InvalidError
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
@@ -18,6 +22,7 @@ from app.model.machine import LoaderChoice, Machine
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
 from app.netboot.cycle import RING, following
+from app.services.files import Inbox, Shelf
 from tests.fakes.client import FakeClient, newest
 
 T = TypeVar("T")
@@ -141,6 +146,30 @@ class FakeEngine:
         self.commands = FakeCommandsPort(self.world, self.events)
         self.emitted: list[EventDraft] = []
         self.loaders_reset: list[str] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._inbox: Inbox | None = None
+
+    @property
+    def inbox(self) -> Inbox:
+        """The real one, with the world's files, in a directory that goes with this engine."""
+        if self._inbox is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="bc-files-")
+            shelf = Shelf(Path(self._folder.name))
+            self._inbox = Inbox(shelf, self.emit, SystemClock(), reserve=0)
+            for name, octets in self.world.files.contents.items():
+                draft = Path(self._folder.name) / "draft"
+                draft.write_bytes(octets)
+                shelf.put(draft, name, hashlib.sha256(octets).hexdigest(), replace=False)
+        return self._inbox
+
+    @property
+    def files(self) -> Shelf:
+        return self.inbox.shelf
+
+    def close(self) -> None:
+        """Take the directory away."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def push(self, draft: EventDraft | Event) -> Event:
         """Something happened."""

@@ -34,3 +34,4 @@ async def served(
             yield listener
         finally:
             await listener.stop()
+            engine.close()

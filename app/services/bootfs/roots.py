@@ -13,6 +13,7 @@ from typing import Any
 MANIFEST = "manifest.json"
 LIKE_MAX = 3
 LISTED_MAX = 1000
+UPLOADS = "files/"
 
 
 def beneath(root: Path, path: str) -> Path | None:
@@ -44,10 +45,14 @@ def _listed(root: Path, folder: str) -> list[str]:
 class Files:
     """The real files of the virtual tree: loaders at its top, `discovery/`, `bootenvs/`, then the operator's own."""
 
-    def __init__(self, artefacts: Path, file_roots: Sequence[Path] = ()) -> None:
-        """`artefacts` holds `loaders/`, `discovery/` and `bootenvs/`; `file_roots` are searched in order."""
+    def __init__(self, artefacts: Path, file_roots: Sequence[Path] = (), uploads: Path | None = None) -> None:
+        """`artefacts` holds `loaders/`, `discovery/` and `bootenvs/`; `uploads` is what `files/` shows.
+
+        `file_roots` are searched in order, after all of these.
+        """
         self._loaders = artefacts / "loaders"
         self._artefacts = artefacts
+        self._uploads = uploads
         self._roots = tuple(file_roots)
         self._sets: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
 
@@ -61,6 +66,10 @@ class Files:
                 return found
             ours = folder.startswith(("discovery/", "bootenvs/"))
             if ours and (found := beneath(self._artefacts, path)) is not None and self._whole(found):
+                return found
+        if self._uploads is not None and path.startswith(UPLOADS):
+            found = beneath(self._uploads, path.removeprefix(UPLOADS))
+            if found is not None:
                 return found
         return next((found for root in self._roots if (found := beneath(root, path)) is not None), None)
 
@@ -111,6 +120,9 @@ class Files:
             for place in dict.fromkeys(("", folder)):
                 for each in _listed(root, place):
                     there.setdefault(each.casefold(), f"{place}/{each}".lstrip("/"))
+        if self._uploads is not None and f"{folder}/".startswith(UPLOADS):
+            for each in _listed(self._uploads, f"{folder}/".removeprefix(UPLOADS)):
+                there.setdefault(each.casefold(), f"{folder}/{each}")
         found = get_close_matches(name.casefold(), there, n=LIKE_MAX, cutoff=0.6)
         return tuple(there[each] for each in found if there[each] != MANIFEST)
 
