@@ -17,6 +17,7 @@ from app.model.event import Event, EventDraft
 from app.model.fields import Model
 from app.model.file import File, Upload
 from app.model.machine import LoaderChoice, Machine
+from app.model.packets import Exchange, Packet
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
 
@@ -119,6 +120,22 @@ class InboxPort(Protocol):
     def delete(self, actor: str, key: str, *, recursive: bool = False) -> None: ...
 
 
+class RecordingsPort(Protocol):
+    """What the flight recorder kept."""
+
+    def packets(self, machine: Machine) -> Sequence[Packet]:
+        """What went over the wire in its last boots, oldest first."""
+        ...
+
+    def capture(self, machine: Machine, boots: int) -> bytes:
+        """The last boots (0: all that are kept) as a pcapng file. Raises NotFoundError where nothing is kept."""
+        ...
+
+    def exchange(self, event: int) -> Exchange:
+        """The packets behind an event. Raises NotFoundError for a number no kept event has."""
+        ...
+
+
 class EnginePort(Protocol):
     """The engine as its operators' door sees it."""
 
@@ -127,6 +144,9 @@ class EnginePort(Protocol):
 
     @property
     def events(self) -> EventsPort: ...
+
+    @property
+    def recordings(self) -> RecordingsPort: ...
 
     @property
     def files(self) -> FilesPort: ...

@@ -221,6 +221,37 @@ async def script(call: Call) -> int:
     return 0
 
 
+async def packets(call: Call) -> int:
+    page = await call.client.packets.list(call.given.key, query_of(call.given))
+    columns = ("boot", "time", "source", "target", "summary")
+    call.output.listing(replace(call.noun, key="number", columns=columns), [dumped(item) for item in page.items])
+    return 0
+
+
+async def captured(call: Call) -> int:
+    from app.cli.packets import save
+
+    machine = await call.client.machines.show(call.given.key)
+    capture = await call.client.packets.capture(call.given.key, boots=int(call.given.boots or 0))
+    where = save(capture, machine.name, call.given.o or "", replace=bool(call.given.replace))
+    if where:
+        call.output.said(f"the last boots of {shown(machine.name)} are in {shown(where)}", {"path": where})
+    return 0
+
+
+async def inspected(call: Call) -> int:
+    from app.cli.packets import write_exchange
+
+    if not str(call.given.key).isdecimal():
+        raise InvalidError(f"{call.given.key!r} is not an event's number", hint="see: bootcart events list --quiet")
+    found = await call.client.packets.exchange(int(call.given.key))
+    if call.output.form == "text":
+        write_exchange(found, call.output, octets=bool(call.given.hex))
+    else:
+        call.output.said("", dumped(found))
+    return 0
+
+
 async def rendered(call: Call) -> int:
     if not call.given.machine:
         raise InvalidError("for which machine?", hint="give --machine KEY", field="machine")
@@ -363,7 +394,7 @@ RUNS: dict[str, Callable[[Call], Awaitable[int]]] = {
         for run in (
             listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted,
             loader_chosen, diagnosed, timeline, boot,
-            script,
+            script, packets, captured, inspected,
             uploaded, unfinished, downloaded, deleted_files,
             rendered, probed, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
         )

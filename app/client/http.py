@@ -18,6 +18,7 @@ from app.model.query import Page, Query
 
 if TYPE_CHECKING:
     from app.client.files import HttpFiles
+    from app.client.packets import HttpPackets
     from app.model.bootenv import BootEnv
     from app.model.bootview import BootView
     from app.model.diagnosis import Diagnosis
@@ -211,6 +212,12 @@ class HttpClient:
         from app.model.profile import Profile
 
         return _Editable(self._wire, "profiles", Profile)
+
+    @property
+    def packets(self) -> HttpPackets:
+        from app.client.packets import HttpPackets
+
+        return HttpPackets(self._wire)
 
     @property
     def subnets(self) -> _Subnets:

@@ -19,6 +19,7 @@ from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.file import File, Upload
 from app.model.machine import Machine
+from app.model.packets import Exchange, Packet
 from app.model.profile import Profile
 from app.model.query import Page, Query
 from app.model.subnet import Lease, Reservation, Subnet
@@ -181,6 +182,22 @@ class Commands(Readable[Command], Protocol):
         ...
 
 
+class Packets(Protocol):
+    """What the flight recorder kept."""
+
+    async def list(self, machine: str, query: Query | None = None) -> Page[Packet]:
+        """What went over the wire in a machine's last boots, oldest first."""
+        ...
+
+    async def capture(self, machine: str, *, boots: int = 0) -> bytes:
+        """The same as a pcapng file, of the last `boots` (0: all). Raises NotFoundError where nothing is kept."""
+        ...
+
+    async def exchange(self, event: int) -> Exchange:
+        """The request and the reply an event is about, taken apart."""
+        ...
+
+
 class Events(Protocol):
     """The event ring and its stream."""
 
@@ -222,6 +239,9 @@ class Client(Protocol):
 
     @property
     def events(self) -> Events: ...
+
+    @property
+    def packets(self) -> Packets: ...
 
     @property
     def services(self) -> Services: ...

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from app.client.protocol import Client
 
 READING = frozenset(
-    {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close"}
+    {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close", "capture",
+     "exchange"}
     | {"download", "unfinished"}
 )
 """Calls that change nothing. What is not named here is refused, so that a new call is closed until somebody looks."""

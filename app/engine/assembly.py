@@ -18,6 +18,7 @@ from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
 from app.engine.notify import keep, notify
 from app.engine.port import Operations
+from app.engine.recordings import Recordings
 from app.engine.segments import Segments
 from app.engine.watch import Watch, watchdog_seconds
 from app.errors import InvalidError
@@ -158,6 +159,10 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         installs=Installs(layer, store.directory, emit, clock),
         keep=keep,
     )
+    recordings = Recordings(store, tree.mac_of, interfaces, clock)
+    dhcp.tap = recordings.recorder.dhcp(settings.dhcp_port)
+    proxy.tap = recordings.recorder.dhcp(settings.pxe_port)
+    tftp.tap = http.tap = recordings.recorder.heard
     for service, thread in ((dhcp, None), (proxy, None), (tftp, boot), (http, boot)):
         if service.name in settings.disable:
             registry.disable(service.name)
@@ -190,7 +195,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
             logs.apply_levels(chosen)
     foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
     operations = Operations(
-        settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, loaders, inbox, stop, clock
+        settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, recordings, loaders, inbox, stop, clock
     )
     closing = Closing(store.directory, layer, emit, clock)
     return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, inbox, emit)

@@ -68,6 +68,7 @@ class Engine:
                 if name == "probe":
                     parts.segments.start()
             parts.diagnoses.start(store.events.tail())
+            parts.operations.recordings.start()
             watching = asyncio.create_task(parts.watch.run(), name="watch")
             closing = asyncio.create_task(parts.closing.run(), name="closing")
             sweeping = asyncio.create_task(parts.inbox.run(), name="sweeping")
@@ -85,6 +86,7 @@ class Engine:
             await parts.segments.stop()
             await parts.registry.stop_all()
             await asyncio.to_thread(parts.diagnoses.stop)
+            await asyncio.to_thread(parts.operations.recordings.stop)
             parts.boot.stop()
             await asyncio.to_thread(parts.registrar.flush)
 

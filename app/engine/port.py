@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from app.clock import Clock
 from app.config import Settings
+from app.engine.recordings import Recordings
 from app.engine.segments import Segments
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
@@ -117,6 +118,7 @@ class Operations:
         timelines: Timelines,
         dry_runs: DryRuns,
         diagnoses: Diagnoser,
+        recordings: Recordings,
         loaders: Loaders,
         inbox: Inbox,
         stop: Callable[[str], None],
@@ -140,6 +142,7 @@ class Operations:
         self._instance = uuid.uuid4()
         self.commands = HeldSubnets(layer, segments.gate.overlay)
         self.events = store.events
+        self.recordings = recordings
         self.ready = False
 
     def emit(self, event: EventDraft) -> None:

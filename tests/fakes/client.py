@@ -48,6 +48,7 @@ from app.netboot.cycle import RING, following
 from tests.fakes import world
 from tests.fakes.bootview import bootview
 from tests.fakes.files import FILES, FakeFiles
+from tests.fakes.packets import FakePackets
 
 T = TypeVar("T", bound=Model)
 ACTOR = "user:tester"
@@ -466,6 +467,7 @@ class FakeClient:
         self.interfaces = FakeInterfaces(self, "interfaces", world.interfaces(), lambda item: item.name)
         self.prefs = FakePrefs(self, "prefs", PREFERENCES, lambda item: item.name)
         self.files = FakeFiles(self, {} if empty else FILES)
+        self.packets = FakePackets(self)
         self.commands = FakeCommands(self, "commands", [], lambda item: str(item.id))
         self.events = FakeEvents(self, world.events()[:1] if empty else world.events())
 

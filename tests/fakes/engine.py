@@ -19,6 +19,7 @@ from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
 from app.model.machine import LoaderChoice, Machine
+from app.model.packets import Exchange, Packet
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
 from app.netboot.cycle import RING, following
@@ -137,6 +138,22 @@ class FakeEventsPort:
             self.followers.discard(me)
 
 
+class FakeRecordings:
+    """The recorder's port over the world's."""
+
+    def __init__(self, world: FakeClient) -> None:
+        self.world = world
+
+    def packets(self, machine: Machine) -> Sequence[Packet]:
+        return done(self.world.packets.list(str(machine.id))).items
+
+    def capture(self, machine: Machine, boots: int) -> bytes:
+        return done(self.world.packets.capture(str(machine.id), boots=boots))
+
+    def exchange(self, event: int) -> Exchange:
+        return done(self.world.packets.exchange(event))
+
+
 class FakeEngine:
     """EnginePort in memory. `world` is the fake client whose objects it serves."""
 
@@ -144,6 +161,7 @@ class FakeEngine:
         self.world = world or FakeClient()
         self.events = FakeEventsPort(self.world)
         self.commands = FakeCommandsPort(self.world, self.events)
+        self.recordings = FakeRecordings(self.world)
         self.emitted: list[EventDraft] = []
         self.loaders_reset: list[str] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None

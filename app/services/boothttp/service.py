@@ -38,6 +38,7 @@ from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliv
 from app.services.boothttp.listener import BACKLOG, NAME, listener, silence
 from app.services.boothttp.ranges import Part, choose
 from app.services.boothttp.reports import Installs, ReportApi
+from app.services.boothttp.tap import Conversation, Tap, no_tap
 from app.services.listening import cannot_listen, has_ipv6
 
 TELL_PER_SECOND = 20
@@ -91,6 +92,7 @@ class BootHttpService:
         """
         self.port = port
         self.listening: tuple[str, ...] = ()
+        self.tap: Tap = no_tap
         names = ("requests", "sent", "bytes", "aborted", "missing", "refused", "malformed", "dropped", "connections")
         self.counters: dict[str, int] = dict.fromkeys(names, 0)
         self._tree = tree
@@ -108,7 +110,7 @@ class BootHttpService:
 
     async def start(self) -> None:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
-        boot = BootServer(self._handle, Gate(self._accepts, self.counters), BODY_MAX)
+        boot = BootServer(self._heard, Gate(self._accepts, self.counters), BODY_MAX)
         address, address6 = self._addresses
         await self._listen(boot, address)
         if address6 and has_ipv6():
@@ -150,11 +152,19 @@ class BootHttpService:
         self._boot = None
         self.listening = ()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _heard(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer, and tell who records of it."""
         self.counters["requests"] += 1
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer is gone")
+        told = Conversation(self.tap, transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
+        told.asked(request)
+        response = await self._handle(request, transport)
+        told.answered(request, response)
+        return response
+
+    async def _handle(self, request: web.BaseRequest, transport: asyncio.Transport) -> web.StreamResponse:
         peer = ip_address(transport.get_extra_info("peername")[0])
         local = end(transport.get_extra_info("sockname"))
         if not _HOST.fullmatch(request.headers.get("Host", "")):

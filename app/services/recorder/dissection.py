@@ -22,9 +22,16 @@ from app.netboot.words import plain
 _VALUE_MAX = 1024
 _DUMP = 16
 _OVERLOAD_FILE, _OVERLOAD_SNAME = 1, 2
+_HARDWARE_MAX = 16
 _TITLES = {"Ethernet": "Ethernet", "BOOTP": "BOOTP", "UDP": "UDP", "TCP": "TCP", "IP": "IPv4", "IPv6": "IPv6"}
-# What scapy shows of them is our own doing, or is shown by name below.
-_LEFT_OUT = {"IP": {"options", "frag"}, "TCP": {"options", "urgptr"}, "BOOTP": {"options"}}
+# Of the frame around a message only this was on the wire as it is here; what else a header has is made up.
+_REAL = {
+    "Ethernet": ("src", "dst"),
+    "IP": ("src", "dst"),
+    "IPv6": ("src", "dst"),
+    "UDP": ("sport", "dport", "len"),
+    "TCP": ("sport", "dport"),
+}
 # scapy's names of options it knows by another name than we do.
 _SCAPY_CODES: dict[str, int] = {
     str(getattr(entry, "name", entry)): code
@@ -37,9 +44,12 @@ def layers(protocol: str, frame: bytes, octets: bytes) -> tuple[str, ...]:
     lines: list[str] = []
     try:
         found: Any = Ether(frame)
-        while found.name in ("Ethernet", "IP", "IPv6", "UDP", "TCP", "BOOTP"):
+        while found.name in _REAL:
             lines += _layer(found)
             found = found.payload
+        if protocol == "dhcp" and octets:
+            # Whatever its port: ProxyDHCP has another, relays may have any.
+            lines += _layer(BOOTP(octets))
     except Exception as error:  # a dissector on what anybody may send
         lines.append(f"scapy could not read on: {type(error).__name__}")
     if protocol == "dhcp":
@@ -72,13 +82,15 @@ def fault(octets: bytes) -> str:
 
 def _layer(layer: Any) -> Iterator[str]:
     yield str(_TITLES.get(layer.name, layer.name))
-    left_out = _LEFT_OUT.get(layer.name, set())
-    for field in layer.fields_desc:
-        if field.name in left_out:
-            continue
-        value = layer.getfieldval(field.name)
-        text = _octets_text(value) if isinstance(value, bytes) else str(field.i2repr(layer, value))
-        yield f"  {field.name:<9} {plain(text, _VALUE_MAX)}"
+    named = {field.name: field for field in layer.fields_desc}
+    for name in _REAL.get(layer.name) or [name for name in named if name != "options"]:
+        value = layer.getfieldval(name)
+        if name == "chaddr":
+            text = value[: min(layer.hlen, _HARDWARE_MAX)].hex(":")
+        else:
+            text = _octets_text(value) if isinstance(value, bytes) else str(named[name].i2repr(layer, value))
+        if text:
+            yield f"  {name:<9} {plain(text, _VALUE_MAX)}"
 
 
 def _octets_text(value: bytes) -> str:
@@ -166,7 +178,7 @@ def _option_lines(found: Iterable[tuple[int, bytes]], heard: dict[int, str]) -> 
     for code, value in found:
         option = catalogue.OPTIONS.get(code) or catalogue.find(str(code))
         if option is not None:
-            yield f"  {code:<3} {option.name:<22} {_value(option, value, heard)}"
+            yield f"  {code:<3} {option.name:<23} {_value(option, value, heard)}"
 
 
 def _value(option: Option, value: bytes, heard: dict[int, str]) -> str:
@@ -178,6 +190,8 @@ def _value(option: Option, value: bytes, heard: dict[int, str]) -> str:
     if option.code == opt.ARCHITECTURE:
         kinds = [(number, pxe.ARCHITECTURES.get(number)) for number in pxe.architectures(value)]
         return ", ".join(f"{number} ({kind.name})" if kind is not None else str(number) for number, kind in kinds)
+    if option.code == opt.MACHINE_GUID and (guid := pxe.guid(value)):
+        return guid
     text = values.decode(option, value)
     if text.startswith("hex:") and option.code in heard:
         text = heard[option.code]

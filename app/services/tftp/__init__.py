@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from app.services.tftp.service import TftpService, Tree
+from app.services.tftp.service import TftpService
+from app.services.tftp.tree import Tree
 
 __all__ = ["TftpService", "Tree"]

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Protocol
+from ipaddress import IPv4Address, ip_address
+from typing import Any
 
 from app.clock import Clock
 from app.errors import BootcartError
@@ -25,8 +25,10 @@ from app.services.listening import has_ipv6
 from app.services.tftp.readers import Readers
 from app.services.tftp.sockets import Address, Arrived, blksize_max, listen, place, receive, sending
 from app.services.tftp.source import Source, SourceCache
+from app.services.tftp.tap import Tap, begun, end, ended, no_tap
 from app.services.tftp.telling import shown, told_of
 from app.services.tftp.transfer import End, Report, Transfer
+from app.services.tftp.tree import Tree
 
 log = logging.getLogger(__name__)
 
@@ -40,24 +42,6 @@ TIMEOUT_MAX = 8
 REQUESTS_AT_ONCE = 64
 TELL_PER_SECOND = 20
 """Events about misses and refusals; firmware that probes hundreds of names must not push out the others."""
-
-
-class Tree(Protocol):
-    """The virtual tree, as this service needs it; called from worker threads."""
-
-    def resolve(self, request: FileRequest) -> Answer: ...
-
-    def shared(self, path: str) -> Answer:
-        """What is given to anybody, whoever asks."""
-        ...
-
-    def mac_of(self, address: IPv4Address | IPv6Address) -> str: ...
-
-    def like(self, path: str) -> tuple[str, ...]:
-        """Paths that are there and look like this one, the closest first."""
-        ...
-
-    def holding(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +71,8 @@ class _Running:
     asked: _Asked
     served: Served
     mac: str
+    our: tuple[str, int]
+    """The end it is sent from."""
 
 
 class TftpService:
@@ -111,6 +97,7 @@ class TftpService:
         """
         self.port = port
         self.listening: tuple[str, ...] = ()
+        self.tap: Tap = no_tap
         self.counters: dict[str, int] = dict.fromkeys(
             ("requests", "sent", "bytes", "aborted", "probes", "failed", "missing", "refused", "malformed", "dropped",
              "resent", "running"), 0
@@ -191,6 +178,7 @@ class TftpService:
         packet, peer = arrived.packet, arrived.peer
         if peer[1] == 0 or self._tree.holding():
             return
+        self.tap("tftp", True, packet, end(peer), (arrived.local, self.port))
         try:
             request = tftp.decode(packet)
         except tftp.TftpError as error:
@@ -308,10 +296,12 @@ class TftpService:
         transfer = Transfer(
             self._loop, sock, asked.peer, source, terms, pool=self._pool, done=self._ended, readers=self._readers
         )
-        self._running[asked.peer] = _Running(transfer, asked, served, mac)
+        our = end(sock.getsockname())
+        self._running[asked.peer] = _Running(transfer, asked, served, mac, our)
         self._per_source[asked.peer[0]] += 1
         facts = {"file": served.path, "size": source.size, "blksize": terms.blksize, "role": served.role.value}
         self._tell("tftp.started", f"fetches {served.path} by TFTP", asked, {**facts, **served.facts}, mac=mac)
+        begun(self.tap, transfer, our)
         transfer.start()
 
     def _look_back(self, asked: _Asked, served: Served, mac: str) -> None:
@@ -345,6 +335,7 @@ class TftpService:
     def _ended(self, transfer: Transfer, report: Report) -> None:
         assert self._loop is not None  # noqa: S101 - a transfer has a loop
         running = self._running.pop(transfer.peer)
+        ended(self.tap, transfer, report, running.our)
         source = transfer.peer[0]
         self._per_source[source] -= 1
         if not self._per_source[source]:
@@ -369,6 +360,7 @@ class TftpService:
         try:
             with sending(arrived.local, arrived.index) as sock:
                 sock.sendto(packet, arrived.peer)
+                self.tap("tftp", False, packet, end(arrived.peer), end(sock.getsockname()))
         except OSError:
             self.counters["dropped"] += 1
 

@@ -93,8 +93,8 @@ class Transfer:
         self._sock = sock
         self._pool = pool
         self._done = done
-        self._opening = tftp.oack(terms.accepted) if terms.accepted else b""
-        self._agreed = not self._opening  # a reader without options acknowledges nothing before DATA 1
+        self.opening = tftp.oack(terms.accepted) if terms.accepted else b""
+        self._agreed = not self.opening  # a reader without options acknowledges nothing before DATA 1
         self._blocks = source.size // terms.blksize + 1  # RFC 1350 section 6: a short block, maybe empty, ends it
         self._acked = 0
         self._sent = 0
@@ -123,7 +123,7 @@ class Transfer:
     @property
     def fresh(self) -> bool:
         """The reader has not answered yet: another request of its is a repeated one."""
-        return self._acked == 0 and not (self._agreed and self._opening)
+        return self._acked == 0 and not (self._agreed and self.opening)
 
     @property
     def course(self) -> Course:
@@ -136,7 +136,7 @@ class Transfer:
             self._sent = self._acked
             self._fill()
         else:
-            self._send(self._opening)
+            self._send(self.opening)
 
     def drop(self, why: str) -> None:
         """End it from our side without a word to the reader."""

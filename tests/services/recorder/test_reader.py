@@ -162,12 +162,12 @@ def test_an_exchange_is_taken_apart() -> None:
         assert layer in found.request.lines
         assert layer in found.reply.lines
     assert "  dst       ff:ff:ff:ff:ff:ff" in asked
-    assert "53  dhcp-message-type      DISCOVER" in asked
+    assert "53  dhcp-message-type       DISCOVER" in asked
     assert "93  " in asked
     assert "7 (UEFI x64)" in asked
     assert "  yiaddr    10.7.0.100" in answered
-    assert "53  dhcp-message-type      OFFER" in answered
-    assert "54  dhcp-server-identifier 10.7.0.1" in answered
+    assert "53  dhcp-message-type       OFFER" in answered
+    assert "54  dhcp-server-identifier  10.7.0.1" in answered
     assert found.request.dump[0].startswith("0000  01 01 06 00 11 22 33 44")
 
 
@@ -226,7 +226,7 @@ def test_options_in_other_fields_are_shown_there() -> None:
 
     assert found.request is not None
     at = found.request.lines.index("DHCP options in file")
-    assert found.request.lines[at + 1] == "  12  host-name              host"
+    assert found.request.lines[at + 1] == "  12  host-name               host"
 
 
 @pytest.mark.parametrize("kind", list(MessageType))
@@ -237,4 +237,4 @@ def test_every_kind_of_message_can_be_taken_apart(kind: MessageType) -> None:
 
     found = wire.reader.exchange(event)
     assert found.request is not None
-    assert f"  53  dhcp-message-type      {kind.name}" in found.request.lines
+    assert f"  53  dhcp-message-type       {kind.name}" in found.request.lines
