@@ -183,8 +183,9 @@ class ApiListener:
         if self._server is None or self._task is None:
             return
         self._app.state.streams.close()
-        # Nobody new finds the socket while the old requests end; another engine's socket is left alone.
-        with contextlib.suppress(FileNotFoundError):
+        # Nobody new finds the socket while the old requests end; another engine's socket is left alone. On a disk that
+        # takes no change it stays, and the next engine takes its place.
+        with contextlib.suppress(OSError):
             if self.path.stat().st_ino == self._inode:
                 self.path.unlink()
         self._server.stopping.set()

@@ -36,6 +36,9 @@ class Database:
         """The run before this one did not close the database, or that cannot be told."""
         self._opened = False
         self._lock = lock
+        self._anchor: Connection | None = None
+        """Idle from open to close. The first of several connections takes what it finds in the log for committed: that
+        must not happen while we run, for a commit that could not be synchronised lies there and counts for nothing."""
         self._writing = engine.execution_options(**{sqlitefile.WRITES: True})
         self.writer = StoreWriter(self._writing.connect, self.explain)
 
@@ -88,6 +91,8 @@ class Database:
         if self.path is not None and not self.writer.failing:
             # Before the log goes: its absence means nothing any more.
             _marker(self.path).unlink(missing_ok=True)
+        if self._anchor is not None:
+            self._anchor.close()
         self.engine.dispose()
         self._lock.release()
 
@@ -95,8 +100,12 @@ class Database:
         if self.path is None:
             return
         # The log exists from the first read on; only then may the marker speak of it.
-        with self.read() as connection:
-            connection.execute(sa.text("SELECT count(*) FROM alembic_version"))
+        try:
+            self._anchor = self.engine.connect()
+            with self._anchor.begin():
+                self._anchor.execute(sa.text("SELECT count(*) FROM alembic_version"))
+        except DBAPIError as error:
+            raise self.explain(error) from error
         try:
             _marker(self.path).touch(mode=0o600)
         except OSError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 
 from app.model.event import Event, EventDraft, Facts, Level
@@ -97,7 +98,9 @@ def _storable(text: str) -> str:
 
 def insert(dialect: Dialect) -> BulkInsert:
     """What stores events."""
-    return BulkInsert(sa.insert(tables.events), tables.events, dialect)
+    # One whose commit was in doubt, and is tried again, may be there already.
+    statement = (postgresql if dialect.name == "postgresql" else sqlite).insert(tables.events)
+    return BulkInsert(statement.on_conflict_do_nothing(index_elements=["id"]), tables.events, dialect)
 
 
 def row(numbered: Numbered) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -53,6 +54,16 @@ def free_bytes(path: Path) -> int:
     return told.f_bavail * told.f_frsize
 
 
+def _read_only(path: Path) -> bool:
+    """The file system of `path` takes no change, as the kernel sees to where it met an error on it."""
+    try:
+        # What is mounted and how may not tell: only who tries is told.
+        os.utime(path.parent)
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
+
+
 def explain(error: BaseException, where: str, path: Path | None = None, then: str = AGAIN) -> BootcartError:
     """`error` from the database as an error for an operator; a BootcartError is returned as it is.
 
@@ -72,6 +83,9 @@ def explain(error: BaseException, where: str, path: Path | None = None, then: st
         extending = primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
         if extending and path is not None and 0 <= free_bytes(path) < 65536:
             primary = sqlite3.SQLITE_FULL
+        elif extending and path is not None and _read_only(path):
+            # Files that were open before report no more than that writing failed.
+            primary = sqlite3.SQLITE_READONLY
         if primary in _SAID:
             message, hint = _SAID[primary]
             return UnavailableError(message.format(where=where), hint=hint.format(file=path or "FILE", then=then))

@@ -60,6 +60,8 @@ class StoreWriter:
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._began_failing = 0.0
+        # The last transaction failed for the database's sake, not for what was to be written.
+        self._faulted = False
         self.on_health: Callable[[BootcartError | None, float], None] | None = None
         """Called in the writer thread when writing begins to fail (error, 0) and when it works again (None, s)."""
 
@@ -163,7 +165,7 @@ class StoreWriter:
         if not batches:
             return False
         error = self._commit(batches)
-        if error is not None and len(batches) > 1 and not self.failing:
+        if error is not None and len(batches) > 1 and not self._faulted:
             # Not the disk but the content of one batch: the others are stored without it.
             for pair in batches:
                 self._settle(*pair, self._commit([pair]))
@@ -193,6 +195,7 @@ class StoreWriter:
             log.exception("what followed a commit failed")
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
+        self._faulted = False
         try:
             if self._connection is None:
                 self._connection = self._connect()
@@ -203,6 +206,7 @@ class StoreWriter:
             # SQLite's driver has no class of its own for a damaged file.
             if isinstance(error, OperationalError) or type(error) is DatabaseError:
                 # After a failed write or fsync nothing the connection holds in memory is to be believed.
+                self._faulted = True
                 self._drop_connection()
                 self._note(said)
             raise said from error

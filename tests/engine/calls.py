@@ -17,6 +17,7 @@ from tests.engine.process import Engine
 LOG = "".join(f"\\x{octet:02x}" for octet in b"-wal") + ">"
 ORDER = "trace=recvmsg,pwrite64,write,fsync,fdatasync,sendto,sendmsg,sendmmsg"
 NO_SYNC = "inject=fsync,fdatasync:error=EIO"
+READ_ONLY = "inject=write,pwrite64,ftruncate,fallocate,openat,unlink:error=EROFS"
 # THREAD CALL(ARGUMENTS) = RESULT; one that another thread's call comes in between of is written in two parts.
 _LINE = re.compile(
     r"^(?P<thread>\d+) +(?:<\.\.\. (?P<ended>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*?)"
@@ -60,12 +61,13 @@ def calls(trace: Path) -> list[Call]:
 
 
 @contextlib.contextmanager
-def traced(engine: Engine, what: str, trace: Path) -> Iterator[None]:
-    """strace looks on at every thread for the length of the block, and does what `-e` says.
+def traced(engine: Engine, what: str, trace: Path, *paths: Path) -> Iterator[None]:
+    """strace looks on at every thread for the length of the block, and does what `-e` says, to `paths` alone.
 
     strace is no child of the engine's and no parent: the engine goes on by itself afterwards.
     """
     argv = ["strace", "-f", "-y", "-xx", "-s", "5000", "-e", what, "-o", str(trace)]
+    argv += [word for path in paths for word in ("-P", str(path))]
     said = trace.with_suffix(".said")
     with said.open("w") as errors:
         process = subprocess.Popen([*argv, "-p", str(engine.process.pid)], stderr=errors, stdin=subprocess.DEVNULL)

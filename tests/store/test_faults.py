@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -29,11 +30,15 @@ class _Fault:
     def __init__(self, store: Store) -> None:
         self.code = sqlite3.SQLITE_IOERR
         self.on = False
+        self.stores = False
+        """What is reported as failed is on the disk."""
         self._engine = store.database.writer._connect().engine
         event.listen(self._engine, "commit", self._fail)
 
-    def _fail(self, _: Connection) -> None:
+    def _fail(self, connection: Connection) -> None:
         if self.on:
+            if self.stores:
+                connection.connection.commit()
             # Damage has no class of its own: the driver raises the one the others come from.
             damaged = self.code == sqlite3.SQLITE_CORRUPT
             error = (sqlite3.DatabaseError if damaged else sqlite3.OperationalError)("disk I/O error")
@@ -88,6 +93,40 @@ def test_a_failing_disk_is_told_and_survived(data_dir: Path, clock: SetClock, co
     reopened = open_store(data_dir, clock)
     assert {each.address for each in reopened.leases.load()} == {lease(1).address, lease(3).address}
     reopened.close()
+
+
+def test_leases_that_wait_are_told_with_the_first_that_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each group would take as long as the database is waited for, only to fail in its turn."""
+    tried: list[int] = []
+    write = store.leases.write
+
+    def counted(connection: Connection, batch: Any) -> None:
+        tried.append(len(batch))
+        write(connection, batch)
+
+    monkeypatch.setattr(store.leases, "write", counted)
+    answers: list[BaseException | None] = []
+
+    def all_at_once() -> None:
+        # In the writer's thread: nothing is written before all of them wait.
+        def queue() -> None:
+            for number in range(200):
+                store.leases.commit([lease(number)], answers.append)
+
+        store.database.writer.beat(queue)
+        until(lambda: len(answers) == 200)
+
+    all_at_once()
+    assert answers == [None] * 200
+    assert tried == [64, 64, 64, 8]
+
+    answers.clear()
+    tried.clear()
+    fault = _Fault(store)
+    fault.on = True
+    all_at_once()
+    assert all(isinstance(each, UnavailableError) for each in answers)
+    assert tried == [64]
 
 
 def test_events_that_could_not_be_stored_are_shown_once_and_stored_later(
@@ -161,6 +200,23 @@ def test_an_event_that_cannot_be_stored_does_not_stop_the_leases(
     assert "poisoned" in caplog.text
     store.events.emit(draft())
     until(lambda: [each.kind for each in store.events.list().items] == ["tftp.sent", "events.dropped"])
+
+
+def test_a_commit_in_doubt_is_not_in_the_way_of_later_ones(data_dir: Path, clock: SetClock) -> None:
+    """It is reported as failed and stored all the same: what is tried again then is there already."""
+    store = open_store(data_dir, clock)
+    fault = _Fault(store)
+    fault.stores = True
+    fault.on = True
+    store.events.emit(draft())
+    until(lambda: "store.failed" in _kinds(store))
+    fault.on = False
+    assert commit(store.leases, [lease(1)]) is None
+    until(lambda: "store.recovered" in _kinds(store))
+    store.events.emit(draft(message="later"))
+    until(lambda: store.events.list(kind="tftp.").items[-1].message == "later")
+    assert [each.kind for each in store.events.list().items].count("store.failed") == 1
+    store.close()
 
 
 def test_a_locked_database_answers_within_the_timeout_and_recovers(

@@ -184,6 +184,49 @@ async def test_f04_a_renewal_that_cannot_be_stored_gets_what_is_left() -> None:
         assert "shortened to 600 s" in service.events[-1].message
 
 
+async def test_f11_while_the_store_is_known_to_fail_nobody_waits_for_it() -> None:
+    lease = Lease(address=ADDRESS, mac=MAC, since=NOW, expires=NOW + 1000)
+    journal = FakeJournal(lease)
+    async with running(journal) as service:
+
+        async def asked(*packets: DhcpPacket) -> None:
+            for packet in packets:
+                await service.take(packet)
+
+        def wish(number: int) -> DhcpPacket:
+            options = {opt.REQUESTED_ADDRESS: (ADDRESS + 1 + number).packed, opt.SERVER_ID: SERVER.packed}
+            return request(MessageType.REQUEST, f"52:54:00:77:00:{number:02x}", options)
+
+        await asked(wish(0))
+        journal.write(OSError("locked"))
+        await service.do(lambda: None)
+        service.events.clear()
+
+        # Who has a lease is told what is left of it, with nothing stored; a few commits are tried meanwhile.
+        service.clock.pass_by(400)
+        await asked(renewing(), renewing())
+        assert [opt.number(ack.options[opt.LEASE_TIME]) for ack in service.sent] == [600, 600]
+        assert len(journal.queue) == 2
+        # Strangers are told nothing, and no more of them wait than share one commit.
+        await asked(*(wish(number % 8) for number in range(80)))
+        assert len(service.sent) == 2
+        assert len(journal.queue) == 64
+        assert service.kinds.count("dhcp.silent") == 80 - 62
+
+        # It is back: those who wait are answered, the renewals are on the disk, and the next waits for its own commit.
+        while journal.queue:
+            journal.write()
+        await service.do(lambda: None)
+        await service.do(lambda: None)
+        assert [packet.message for packet in service.sent[2:]] == [MessageType.ACK] * 62
+        kept = service._table.at(ADDRESS)
+        assert kept is not None
+        assert kept.expires == pytest.approx(NOW + 400 + 3600)
+        await asked(renewing())
+        assert len(service.sent) == 64
+        assert len(journal.queue) == 1
+
+
 async def test_a_release_is_told_when_it_is_stored() -> None:
     journal = FakeJournal(Lease(address=ADDRESS, mac=MAC, since=NOW, expires=NOW + 1000))
     async with running(journal) as service:
