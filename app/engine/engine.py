@@ -14,6 +14,7 @@ from app.engine.notify import notify
 from app.engine.port import Operations
 from app.model.event import EventDraft, Level
 from app.netboot.words import plain
+from app.services.bootfs.roots import unusable
 from app.services.registry import Registry
 from app.store.store import Store, open_store
 from app.version import VERSION
@@ -74,6 +75,8 @@ class Engine:
             sweeping = asyncio.create_task(parts.inbox.run(), name="sweeping")
             for name in parts.segments.absent():
                 say(f"bootcart: there is no interface {name}; it is served once it appears")
+            for why in await asyncio.to_thread(unusable, self._settings.file_root):
+                say(f"bootcart: --file-root {why}; its files are served once they can be read")
             try:
                 await self._serve_api(parts, say, began)
             finally:

@@ -211,6 +211,14 @@ def test_h13_ten_gigabytes(bench: Bench) -> None:
     assert _span(bench, f"bytes={MARK}-{MARK + 3}", "large.iso")[2] == b"mark"
     status, fields, body = _span(bench, "bytes=-5", "large.iso")
     assert (status, fields["Content-Range"], body) == (206, f"bytes {LARGE - 5}-{LARGE - 1}/{LARGE}", bytes(5))
+    edge = 1 << 32  # what does not fit into 32 bits
+    status, fields, body = _span(bench, f"bytes={edge - 3}-{edge + 2}", "large.iso")
+    assert (status, fields["Content-Range"], body) == (206, f"bytes {edge - 3}-{edge + 2}/{LARGE}", bytes(6))
+    several = {"Range": f"bytes=0-1,{MARK}-{MARK + 3},-2"}
+    tag = fields["ETag"]
+    status, fields, body = bench.ask("GET", "/large.iso", {**several, "If-Range": tag})
+    assert (status, body.count(b"\r\nContent-Range: bytes "), b"\r\n\r\nmark\r\n" in body) == (206, 3, True)
+    assert bench.ask("HEAD", "/large.iso", several)[1]["Content-Length"] == str(LARGE)
     seen = bench.curl("-r", f"{LARGE - 50_000_000}-", "-o", "/dev/null", "-w", "%{size_download}", f"{URL}/large.iso")
     assert seen == "50000000"
     assert resident() - before < 20 << 20

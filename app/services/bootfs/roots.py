@@ -42,6 +42,17 @@ def _listed(root: Path, folder: str) -> list[str]:
         return []
 
 
+def unusable(roots: Sequence[Path]) -> list[str]:
+    """Which of the operator's trees have nothing to serve now, and why; one that appears is served all the same."""
+    told: list[str] = []
+    for root in roots:
+        if not root.is_dir():
+            told.append(f"{root} is {'no directory' if root.exists() else 'not there'}")
+        elif not os.access(root, os.R_OK | os.X_OK):
+            told.append(f"{root} may not be read by this user")
+    return told
+
+
 class Files:
     """The real files of the virtual tree: loaders at its top, `discovery/`, `bootenvs/`, then the operator's own."""
 
