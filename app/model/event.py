@@ -89,7 +89,7 @@ EVENT_KINDS: dict[str, str] = {
     "tftp.missing": "file, asked, like",
     "tftp.refused": "file, why",
     "http.started": "path, size, role",
-    "http.sent": "path, bytes, seconds, status, role, bootenv, boots, loads",
+    "http.sent": "path, bytes, seconds, status, role, bootenv, boots, loads, times",
     "http.aborted": "path, bytes, size, role",
     "http.failed": "path, why, role",
     "http.missing": "path, like",

@@ -125,6 +125,7 @@ class Machine(Model):
     status: MachineStatus | None = None
 
 
+@lru_cache(maxsize=1024)
 def stranger(mac: str) -> Machine:
     """The machine with a MAC address nobody has seen or named, as it would appear."""
     return Machine(id=machine_id_for(mac), name=machine_name_for(mac), macs=(mac,), registered=False)

@@ -7,6 +7,7 @@ import resource
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
@@ -23,8 +24,22 @@ LINGER_SECONDS = 2.0
 PER_SOURCE = 64
 """Connections one address may have."""
 HEADER_MAX = 8190
+_MORE = (b"content-length", b"transfer-encoding", b"upgrade", b"expect")
 
 Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A connection over IPv4: its ends, and both as the kernel names them."""
+
+    peer: IPv4Address
+    local: IPv4Address
+    names: tuple[tuple[str, int], tuple[str, int]]
+
+
+Answer = Callable[[bytes, Ends], bytes | None]
+"""The whole answer to a whole request that came over a connection; None: it goes the usual way."""
 
 
 def end(name: Sequence[Any]) -> Address:
@@ -65,12 +80,16 @@ class Gate:
 class _Connection(RequestHandler):
     """aiohttp's connection behind the gate, and without a traceback for what a peer sends."""
 
-    __slots__ = ("_gate", "_inside")
+    __slots__ = ("_ends", "_gate", "_inside", "_quick", "_whole")
 
-    def __init__(self, server: web.Server, gate: Gate, **extra: Any) -> None:
+    def __init__(self, server: web.Server, gate: Gate, quick: Answer | None, **extra: Any) -> None:
         super().__init__(server, **extra)
         self._gate = gate
         self._inside = ""
+        self._quick = quick
+        self._ends: Ends | None = None
+        # The parser stands between two requests.
+        self._whole = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
@@ -79,6 +98,8 @@ class _Connection(RequestHandler):
             cast("asyncio.Transport", transport).abort()
             return
         self._inside = str(peer[0])
+        if len(peer) == len(local) == 2 and transport.get_extra_info("sslcontext") is None:  # IPv6 has four parts
+            self._ends = Ends(IPv4Address(peer[0]), IPv4Address(local[0]), (peer, local))
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
         super().connection_made(transport)
@@ -87,6 +108,26 @@ class _Connection(RequestHandler):
         if self._inside:
             self._gate.leave(self._inside)
             super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        quick, transport = self._quick, self.transport
+        if quick is not None and self._ends is not None and self._whole and transport is not None:
+            waits = self._waiter is not None and not self._waiter.done() and not self._messages
+            if waits and not self._close and not self._force_close and not transport.get_write_buffer_size():
+                answer = quick(data, self._ends)
+                if answer is not None:
+                    transport.write(answer)
+                    self._next_keepalive_close_time = self._loop.time() + IDLE_SECONDS
+                    return
+        # What follows a request in parts, or one with a body, may belong to it.
+        lower = data[: HEADER_MAX + 1].lower()
+        self._whole = (
+            self._whole
+            and len(data) <= HEADER_MAX
+            and data.find(b"\r\n\r\n") == len(data) - 4
+            and not any(word in lower for word in _MORE)
+        )
+        super().data_received(data)
 
     def handle_error(
         self,
@@ -106,7 +147,11 @@ class _Connection(RequestHandler):
 class BootServer(web.Server):
     """A protocol factory for `loop.create_server`."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Any], gate: Gate, body_max: int) -> None:
+    def __init__(
+        self, handler: Callable[[web.BaseRequest], Any], gate: Gate, body_max: int, quick: Answer | None = None
+    ) -> None:
+        """`quick` is asked first for the answer to what arrives while a connection waits for a request."""
+
         def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
             loop = asyncio.get_running_loop()
             return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=body_max)
@@ -122,6 +167,7 @@ class BootServer(web.Server):
             auto_decompress=False,
         )
         self._gate = gate
+        self._quick = quick
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, self._gate, loop=self._loop, **self._kwargs)
+        return _Connection(self, self._gate, self._quick, loop=self._loop, **self._kwargs)

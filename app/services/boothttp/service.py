@@ -33,12 +33,14 @@ from app.netboot.timeline import transfer_words
 from app.netboot.token import TokenRefusedError, masked
 from app.netboot.words import plain
 from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
-from app.services.boothttp.connections import Address, BootServer, Gate, end
+from app.services.boothttp.connections import Address, BootServer, Ends, Gate, end
 from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
 from app.services.boothttp.listener import BACKLOG, NAME, listener, silence
+from app.services.boothttp.quick import Hand, Quick
 from app.services.boothttp.ranges import Part, choose
+from app.services.boothttp.repeats import Repeats, Said
 from app.services.boothttp.reports import Installs, ReportApi
-from app.services.boothttp.tap import Conversation, Tap, no_tap
+from app.services.boothttp.tap import Conversation, Tap, kept_not, no_tap
 from app.services.listening import cannot_listen, has_ipv6
 
 TELL_PER_SECOND = 20
@@ -46,7 +48,7 @@ _HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)  # RFC 9112 section 3
 _TOLD_AT_START = (Role.LOADER, Role.KERNEL, Role.INITRD)
 
 
-class Tree(World, Protocol):
+class Tree(World, Hand, Protocol):
     """The virtual tree, as this service needs it; `resolve` is called from worker threads."""
 
     def resolve(self, request: FileRequest) -> Answer: ...
@@ -104,13 +106,15 @@ class BootHttpService:
         self._agent = AgentApi(registrar, tree, token_key, clock)
         self._reports = ReportApi(installs, tree, token_key, clock) if installs is not None else None
         self._told = (0, 0)
+        self._repeats = Repeats(self._say)
         self._servers: list[asyncio.Server] = []
         self._boot: BootServer | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
-        boot = BootServer(self._heard, Gate(self._accepts, self.counters), BODY_MAX)
+        quick = Quick(self._tree, self._given)
+        boot = BootServer(self._heard, Gate(self._accepts, self.counters), BODY_MAX, quick.answer)
         address, address6 = self._addresses
         await self._listen(boot, address)
         if address6 and has_ipv6():
@@ -150,6 +154,7 @@ class BootHttpService:
         await self._boot.shutdown(1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._boot = None
+        self._repeats.flush()
         self.listening = ()
 
     async def _heard(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -301,17 +306,37 @@ class BootHttpService:
         count = 0 if request.method == "HEAD" else part.count
         self.counters["sent"] += 1
         self.counters["bytes"] += count
-        facts: dict[str, Any] = {"path": served.path, "bytes": count, "seconds": seconds, "status": part.status}
         if request.method == "HEAD" or part.status in (304, 412, 416):
             # The file itself has not moved: it must not look like a hop of the boot.
             what = {200: "how large", 304: "whether it has the newest of"}.get(part.status, "about")
             words = f"asked {what} {served.path}{' is' if part.status == 200 else ''}"
+            facts: dict[str, Any] = {"path": served.path, "bytes": count, "seconds": seconds, "status": part.status}
             self._tell("http.sent", words, peer, found.mac, {**facts, "role": "file"}, Level.DEBUG)
             return
-        words = f"{transfer_words(served.path, count, seconds)} by HTTP"
-        facts |= {"role": served.role.value, **served.facts}
-        level = Level.DEBUG if part.status == 206 and served.role is Role.FILE else Level.INFO
-        self._tell("http.sent", words, peer, found.mac, facts, level)
+        self._tell_sent(peer, served, found.mac, part, seconds)
+
+    def _given(self, served: Served, mac: str, ends: Ends, asked: bytes, head: bytes) -> None:
+        """A script that was at hand was given."""
+        count = len(served.body or b"")
+        self.tap("http", True, asked, *ends.names)
+        self.tap("http", False, head, *ends.names, skipped=count, note=kept_not(count))
+        self.counters["requests"] += 1
+        self.counters["sent"] += 1
+        self.counters["bytes"] += count
+        self._tell_sent(ends.peer, served, mac, Part(200, 0, count), 0.0)
+
+    def _tell_sent(self, peer: Address, served: Served, mac: str, part: Part, seconds: float) -> None:
+        def said() -> Said:
+            words = f"{transfer_words(served.path, part.count, seconds)} by HTTP"
+            facts = {"path": served.path, "bytes": part.count, "seconds": seconds, "status": part.status}
+            facts |= {"role": served.role.value, **served.facts}
+            level = Level.DEBUG if part.status == 206 and served.role is Role.FILE else Level.INFO
+            return Said("http.sent", words, peer, mac, facts, level)
+
+        self._repeats.happened(peer, served.path, part.status, said)
+
+    def _say(self, said: Said) -> None:
+        self._tell(said.kind, said.words, said.peer, said.mac, said.facts, said.level)
 
     def _refuse(self, path: str, peer: Address, mac: str, why: str, status: int, *, reason: str = "") -> web.Response:
         self.counters["refused"] += 1

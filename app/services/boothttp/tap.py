@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -44,6 +45,12 @@ def no_tap(
     del protocol, incoming, octets, machine, our, skipped, note
 
 
+@lru_cache(maxsize=256)
+def kept_not(length: int) -> str:
+    """Content of so many octets was sent with a head."""
+    return f"its end was sent now; {decimal(length)} of content are not kept"
+
+
 class Conversation:
     """One request and its answer, between two ends that are still known when the connection is gone."""
 
@@ -69,9 +76,7 @@ class Conversation:
             fields.setdefault("Content-Length", str(length))
         told = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         head = f"HTTP/1.1 {response.status} {response.reason or ''}\r\n{told}\r\n".encode("utf-8", "surrogateescape")
-        self._tell(
-            False, head, length, f"its end was sent now; {decimal(length)} of content are not kept" if length else ""
-        )
+        self._tell(False, head, length, kept_not(length) if length else "")
 
     def _tell(self, incoming: bool, head: bytes, body: int, note: str = "") -> None:
         machine, our = self._ends

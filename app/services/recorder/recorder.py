@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from app.clock import Clock
@@ -94,7 +95,7 @@ class Recorder:
         note: str = "",
     ) -> None:
         """The tap of TFTP and HTTP: address and port of both ends; see Packet for the rest."""
-        ends = (ip_address(machine[0].partition("%")[0]), machine[1], ip_address(our[0].partition("%")[0]), our[1])
+        ends = _address(machine[0]), machine[1], _address(our[0]), our[1]
         self._inbox.append(Packet(self._clock.now(), protocol, "", incoming, *ends, octets, b"", skipped, note))
 
     # The thread that sorts
@@ -207,6 +208,12 @@ class Recorder:
 
     def _find(self, key: str) -> Recording | None:
         return self._machines.get(key) or self._strangers.get(key)
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str) -> Address:
+    """The address the kernel names; a machine is heard a dozen times in a boot."""
+    return ip_address(host.partition("%")[0])
 
 
 def _packet(entry: Entry) -> Packet:
