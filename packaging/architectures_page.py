@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from app.model.engine import PREFERENCES
 from app.netboot.loaders import LOADERS
+from app.netboot.menu import menu_path
 from app.netboot.wire.pxe import ARCHITECTURES
 
 Table = Callable[[Iterable[str], Iterable[Iterable[str]]], Iterator[str]]
+PETITBOOT = 14
 RASPBERRY_PI = 41
 
 
@@ -35,6 +37,9 @@ def _row(number: int) -> tuple[str, ...]:
 
 def _given(number: int) -> str:
     loader = LOADERS[number]
+    if loader.menu:
+        menu = menu_path("MAC", ARCHITECTURES[number].machine)
+        return f"a menu, `{menu}`" + (", also as options 209 and 210" if number == PETITBOOT else "")
     if number == RASPBERRY_PI:
         return "`bootcode.bin` and option 43 `Raspberry Pi Boot`, as type 0 from a Raspberry Pi's card"
     default = next((one.default for one in PREFERENCES if one.name == loader.preference), "")

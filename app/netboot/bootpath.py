@@ -28,9 +28,11 @@ _LOADER = re.compile(r"\.(?:efi|k?kpxe|pxe|lkrn|0)$")
 _KERNEL = re.compile(r"^(?:vmlinuz|linux|bzimage)[^/]*$", re.IGNORECASE)
 _INITRD = re.compile(r"^(?:initrd|initramfs)[^/]*$", re.IGNORECASE)
 # What loaders look for on the off chance: shim's revocation lists, newer iPXE's own script, PXELINUX's walk and GRUB's,
-# GRUB's lists of modules; a Raspberry Pi's ROM everything under its serial number first, then what few models have.
+# GRUB's lists of modules, U-Boot's scripts and device trees; a Raspberry Pi's ROM everything under its serial number
+# first, then what few models have.
 _HOPEFUL = re.compile(
     r"^(?:(?:.*/)?(?:autoexec\.ipxe|revocations_?\w*\.efi|shim_certificate_?\w*\.efi|pxelinux\.cfg/.*)"
+    r"|boot\.scr(?:\.uimg)?|dtb(?:/.*)?"
     r"|(?:.*/)?(?:grub\.cfg-[0-9A-Fa-f-]+|(?:command|crypto|fs|terminal)\.lst)"
     r"|[0-9a-f]{8}/.*|(?:bootsig|dt-blob|vl805)\.(?:bin|sig)|pieeprom\.(?:sig|upd)|recover4?\w*\.elf|autoboot\.txt)$"
 )

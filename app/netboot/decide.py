@@ -16,6 +16,7 @@ from app.netboot.firmware import IPXE, ROM, Firmware
 from app.netboot.grub import GRUB_TEMPLATE
 from app.netboot.identity import Client
 from app.netboot.loaders import loader_of
+from app.netboot.menu import menu_file, menu_path
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 from app.netboot.wire import pxe
@@ -48,6 +49,8 @@ class Decision:
     """Option 60 of the reply; empty: none."""
     vendor_options: bytes = b""
     """Option 43 of the reply; empty: none."""
+    menu: str = ""
+    """Options 209 and 210 of the reply: the URL of the machine's menu; empty: none."""
     reason: Withheld = Withheld.NONE
     bootenv: str = ""
 
@@ -177,6 +180,16 @@ def decide(
             next_server=server,
             vendor_class=pxe.PXE_CLIENT,
             vendor_options=pxe.RASPBERRY_PI_OPTIONS,
+            bootenv=name,
+        )
+    if firmware.menu:
+        petitboot = firmware.kind != "uboot"  # U-Boot takes option 209 for a path and walks to its menu without it
+        return Decision(
+            f"{because}; {firmware.title} takes its menu",
+            bootfile=menu_file(firmware.architecture),
+            next_server=server,
+            vendor_class=identity,
+            menu=f"{url}/{menu_path(mac, firmware.architecture)}" if petitboot else "",
             bootenv=name,
         )
     loader, missing = loader_of(firmware.arch, firmware.transport, view.preference)

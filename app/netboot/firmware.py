@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from app.netboot.loaders import MENUS
 from app.netboot.wire import options as opt
 from app.netboot.wire import pxe
 from app.netboot.wire.dhcp4 import DhcpPacket
@@ -58,6 +59,8 @@ class Firmware:
     guid: str = ""
     hostname: str = ""
     raspberry_pi: bool = False
+    menu: bool = False
+    """It starts a kernel itself, as a menu of PXELINUX's kind says."""
     zero_touch: str = ""
     """The installer of a switch, in words; it fetches what options 67, 114 and 150 name, no loader."""
 
@@ -78,7 +81,7 @@ class Firmware:
         if self.stage == IPXE:
             version = f" {self.ipxe_version}" if self.ipxe_version else ""
             return f"iPXE{version} on {self.arch_name or 'unnamed firmware'}"
-        if self.arch in _WITHOUT_CLASS:
+        if self.menu or self.arch in _WITHOUT_CLASS:
             return f"{self.arch_name} firmware"
         return f"{self.arch_name} {'HTTP boot' if self.transport == 'http' else 'PXE'} firmware"
 
@@ -133,10 +136,14 @@ def _classify(vendor_class: bytes, user_class: bytes, ipxe: bytes, architecture:
         stage = ROM
     if arch is None:
         arch = pxe.class_architecture(vendor_class)
-    if arch is None and stage == ROM and not is_http:
+    u_boot = stage == ROM and vendor_class.startswith(_U_BOOT_CLASS)
+    if arch is None and stage == ROM and not is_http and not u_boot:
         arch = _BEFORE_OPTION_93
     known = pxe.ARCHITECTURES.get(arch) if arch is not None else None
     name = known.name if known else f"architecture {arch} (0x{arch:04x})" if arch is not None else ""
+    if u_boot and not name.startswith("U-Boot"):
+        # It names the type it would have as UEFI, or none.
+        name = f"U-Boot {known.machine}" if known is not None else "U-Boot"
     raspberry_pi = stage == ROM and (pi_card or arch == _RPIBOOT)
     switches = (words for begins, words in _ZERO_TOUCH if stage == OS and vendor_class.startswith(begins))
     return Firmware(
@@ -145,12 +152,13 @@ def _classify(vendor_class: bytes, user_class: bytes, ipxe: bytes, architecture:
         archs=archs,
         arch_name="Raspberry Pi" if raspberry_pi else name,
         architecture="arm64" if raspberry_pi else known.machine if known else "",
-        kind="" if raspberry_pi or known is None else known.kind,
+        kind="uboot" if u_boot else "" if raspberry_pi or known is None else known.kind,
         transport="" if stage == OS else "http" if is_http or (known and known.transport == "http") else "tftp",
         vendor_class=plain(vendor_class),
         user_class=plain(b", ".join(user_classes)),
         features=features,
         ipxe_version=version,
         raspberry_pi=raspberry_pi,
+        menu=u_boot or (stage == ROM and arch in MENUS),
         zero_touch=next(switches, ""),
     )

@@ -25,6 +25,8 @@ class Loader:
 
     preference: str = ""
     why: str = ""
+    menu: bool = False
+    """It takes no loader: it reads a menu of PXELINUX's kind, and starts the kernel that it names."""
 
 
 _BIOS = Loader(preference="loader-bios")
@@ -53,6 +55,7 @@ _RISCV64, _LOONG64 = _named("loader-riscv64"), _named("loader-loong64")
 _OWN = "option 67 of the machine, or of its subnet, can name a file of yours"
 _GONE = Loader(why="nothing boots on it any more")
 _NO_BUILD = Loader(why=f"iPXE is not built for it; {_OWN}")
+_MENU = Loader(menu=True)
 _OPEN_FIRMWARE = Loader(why=f"it starts GRUB's core.elf, and none comes with Bootcart; {_OWN}")
 
 LOADERS: dict[int, Loader] = {
@@ -70,17 +73,17 @@ LOADERS: dict[int, Loader] = {
     11: _ARM64,
     12: _OPEN_FIRMWARE,
     13: _OPEN_FIRMWARE,
-    14: Loader(why="petitboot takes no loader but a menu; options 209 and 210 can name one of yours"),
+    14: _MENU,
     15: _IA32,
     16: _X64,
     17: _X64,
     18: _ARM32,
     19: _ARM64,
     20: _BIOS,
-    21: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 10; {_OWN}"),
-    22: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 11; {_OWN}"),
-    23: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 18; {_OWN}"),
-    24: Loader(why=f"U-Boot runs a script of its board; as UEFI it asks again with type 19; {_OWN}"),
+    21: _MENU,
+    22: _MENU,
+    23: Loader(why=f"U-Boot takes a menu by TFTP only, as type 21, or UEFI's loaders, as type 18; {_OWN}"),
+    24: Loader(why=f"U-Boot takes a menu by TFTP only, as type 22, or UEFI's loaders, as type 19; {_OWN}"),
     25: _NO_BUILD,
     26: _NO_BUILD,
     27: _RISCV64,
@@ -100,6 +103,8 @@ LOADERS: dict[int, Loader] = {
     41: Loader(why="only a Raspberry Pi sends it, which fetches its own files"),
 }
 """Every registered type. What is not in it is unknown, and given nothing."""
+
+MENUS = frozenset(number for number, loader in LOADERS.items() if loader.menu)
 
 UNKNOWN = Loader(why=f"nobody has registered it; {_OWN}")
 

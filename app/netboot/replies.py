@@ -10,10 +10,12 @@ from app.model.subnet import Picker, Subnet
 from app.netboot.choice import peer
 from app.netboot.decide import Decision
 from app.netboot.exchange import BROADCAST, CLIENT_PORT, SERVER_PORT, Answer, Destination, Exchange, Via
+from app.netboot.menu import MENU_FOLDER
 from app.netboot.optionset import choose, sendable, takes_routes
 from app.netboot.reserved import reservation_of
 from app.netboot.scope import link_end
 from app.netboot.wire import options as opt
+from app.netboot.wire import pxe
 from app.netboot.wire.dhcp4 import BOOTREPLY, BROADCAST_FLAG, FILE_MAX, ZERO, DhcpPacket, MessageType, payload_limit
 
 LEASE_SECONDS_MIN = 60
@@ -93,6 +95,9 @@ def boot_options(exchange: Exchange, decision: Decision) -> dict[int, bytes]:
         options[opt.BOOT_FILE] = decision.bootfile.encode()
         if decision.next_server is not None and "://" not in decision.bootfile:
             options[opt.TFTP_SERVER] = str(decision.next_server).encode()
+    if decision.menu:
+        base = decision.menu.partition(MENU_FOLDER)[0].encode()
+        options[pxe.CONFIG_FILE], options[pxe.PATH_PREFIX] = decision.menu.encode(), base
     guid = exchange.request.options.get(opt.MACHINE_GUID)
     if guid and exchange.firmware.boots:
         options[opt.MACHINE_GUID] = guid
@@ -118,6 +123,8 @@ def reply(
     }
     boot = boot_options(exchange, decision) if decision is not None else {}
     bootfile = decision.bootfile.encode() if decision is not None else b""
+    if pxe.CONFIG_FILE in options:
+        boot.pop(pxe.PATH_PREFIX, None)  # a menu of the operator's lies where that says
     if not bootfile and opt.ROOT_PATH in options and exchange.firmware.boots:
         # Without a boot file iPXE boots what a root path names.
         del options[opt.ROOT_PATH]

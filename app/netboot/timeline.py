@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.model.event import Event
 from app.model.timeline import Hop, HopState, Timeline
+from app.netboot.menu import MENU_FOLDER
 
 HOPS: dict[str, tuple[str, str]] = {
     "discover": ("DISCOVER", "its DISCOVER"),
@@ -75,6 +76,8 @@ class _Boot:
     proxy: bool = False
     shim: bool = False
     """It goes by shim and GRUB, not by iPXE."""
+    menu: bool = False
+    """Its firmware starts the kernel itself, as a menu says."""
     no_file: str = ""
     """Why no boot file is given, in words."""
     reason: str = ""
@@ -173,6 +176,7 @@ def _offered(event: Event) -> str:
 
 def _withheld(boot: _Boot, event: Event) -> None:
     if event.kind.rpartition(".")[2] in ("offer", "ack"):
+        boot.menu = _named(event.data.get("bootfile")) == MENU_FOLDER
         boot.shim = boot.shim or _named(event.data.get("bootfile")).startswith("shim")
         boot.no_file = "" if event.data.get("bootfile") else str(event.data.get("why", "")) or "no boot file"
         boot.reason = "" if event.data.get("bootfile") else str(event.data.get("reason", ""))
@@ -278,7 +282,8 @@ def _expected(boot: _Boot) -> tuple[list[str], set[str]]:
         skipped.update(name for name in ("request", "ack") if name not in boot.facts)
     if not boot.rom:
         skipped.update(("loader", "ipxe"))
-    names = [*_ADDRESS_HOPS, "loader", "grub" if boot.shim else "ipxe", "script"]
+    by_loader = () if boot.menu else ("loader", "grub" if boot.shim else "ipxe")
+    names = [*_ADDRESS_HOPS, *by_loader, "script"]
     if boot.boots in ("local", "ignore"):
         return [*names, "local"], skipped
     names += ["kernel"] if boot.loads == "kernel" else ["kernel", "initrd"]
@@ -352,7 +357,7 @@ def timeline(events: Sequence[Event], now: float) -> Timeline:
 
 def _waits(boot: _Boot, words: str) -> str:
     """What is waited for, by the loader that is to bring it."""
-    return words.replace("iPXE", "GRUB") if boot.shim else words
+    return words.replace("iPXE", "its firmware" if boot.menu else "GRUB" if boot.shim else "iPXE")
 
 
 def _state(facts: _Facts, skipped: bool) -> HopState:

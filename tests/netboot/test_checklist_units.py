@@ -16,7 +16,7 @@ from app.netboot.wire.dhcp4 import DhcpPacket, MessageType, decode
 from app.netboot.wire.options import DhcpError
 from app.netboot.wire.tftp import negotiate
 from tests.netboot.dhcpworld import MAC, OTHER, SERVER, Bench, World, machine, pxe, rebooting, request, subnet
-from tests.netboot.test_firmware_kin import CONFIG, DEFAULT_URL, ONIE, PETITBOOT, POAP, PREFIX, REBOOT, SERVERS
+from tests.netboot.test_firmware_kin import CONFIG, DEFAULT_URL, ONIE, PETITBOOT, POAP, PREFIX, REBOOT, SERVERS, U_BOOT
 
 FQDN, AUTHENTICATION, AUTO_CONFIGURE, IPV6_ONLY, ROUTES, VENDORS = 81, 90, 116, 108, 121, 125
 RELAY = IPv4Address("10.7.0.2")
@@ -150,10 +150,23 @@ def test_n10_petitboot_and_pxelinux_are_told_their_menu() -> None:
         assert options[PREFIX] == b"http://10.7.0.1/ppc/"
         assert options[REBOOT] == bytes((0, 0, 0, 30))
         assert options[208] == bytes.fromhex("f100747e")
-    options = bench.offer(options=PETITBOOT).options
-    assert opt.BOOT_FILE not in options
-    assert opt.VENDOR_CLASS not in options
-    assert "options 209 and 210" in bench.last("dhcp.offer").data["why"]
+    own = Bench(World(nets=[subnet(options={"pxelinux-config-file": "http://10.7.0.1/menu"})]))
+    assert PREFIX not in own.offer(options=PETITBOOT).options
+
+
+def test_n10_petitboot_and_u_boot_are_told_the_menu_bootcart_makes() -> None:
+    petitboot = Bench().offer(options=PETITBOOT)
+    assert petitboot.options[CONFIG] == b"http://10.7.0.1:8090/menus/ppc64el/pxelinux.cfg/01-52-54-00-00-00-07"
+    assert petitboot.options[PREFIX] == b"http://10.7.0.1:8090/menus/ppc64el/"
+    u_boot = Bench().offer(options=U_BOOT)
+    assert not {CONFIG, PREFIX} & {*u_boot.options}
+    for found, processor in ((petitboot, "ppc64el"), (u_boot, "arm64")):
+        # Its folder is put before the menu's name, and before whatever the menu names.
+        assert found.options[opt.BOOT_FILE].decode() == f"menus/{processor}/pxelinux.cfg"
+        assert found.siaddr == SERVER
+        assert opt.VENDOR_CLASS not in found.options
+    off = Bench(World(prefs={"unknown-bootenv": "local"})).offer(options=PETITBOOT).options
+    assert not {CONFIG, PREFIX, opt.BOOT_FILE} & {*off}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +246,7 @@ def test_n27_tftp_multicast_is_not_agreed_to() -> None:
 
 def test_an_operators_file_boots_what_there_is_no_loader_for() -> None:
     """GRUB on Open Firmware, a U-Boot script, an s390's list: whatever option 67 names."""
-    for arch in (12, 22, 31, 32, 0xFF):
+    for arch in (12, 23, 31, 32, 0xFF):
         known = machine(bootenv="discovery", options={"boot-file-name": "boot/grub/powerpc-ieee1275/core.elf"})
         bench = Bench(World(machines=[known]))
         found = bench.offer(MAC, options=pxe(arch))

@@ -29,12 +29,14 @@ POAP = {opt.VENDOR_CLASS: b"Cisco N9K-C93180YC", opt.PARAMETERS: bytes((1, 3, 6,
     [
         (PETITBOOT, "rom", "PowerPC OPAL v3 firmware"),
         (U_BOOT, "rom", "U-Boot ARM 64 firmware"),
+        ({opt.VENDOR_CLASS: b"U-Boot", opt.ARCHITECTURE: b"\x00\x1b"}, "rom", "U-Boot riscv64 firmware"),
+        ({opt.VENDOR_CLASS: b"U-Boot"}, "rom", "U-Boot firmware"),
         (ONIE, "os", "ONIE (onie_vendor:x86_64-dell_s6100-r0)"),
         (POAP, "os", "Cisco power-on provisioning (Cisco N9K-C93180YC)"),
         ({opt.VENDOR_CLASS: b"Arista;DCS-7050S-64;01.06;X"}, "os", "Arista zero-touch provisioning"),
         ({opt.VENDOR_CLASS: b"ciscopnp"}, "os", "Cisco plug and play"),
     ],
-    ids=["petitboot", "u-boot", "onie", "poap", "arista", "pnp"],
+    ids=["petitboot", "u-boot", "u-boot riscv64", "u-boot x86", "onie", "poap", "arista", "pnp"],
 )
 def test_as_what_it_is_known(options: dict[int, bytes], stage: str, title: str) -> None:
     found = classify(request(options=options))

@@ -33,17 +33,17 @@ TABLE: dict[int, tuple[str, str, str]] = {
     11: ("ipxe-arm64.efi", "ipxe-arm64.efi", ""),
     12: ("", "", "GRUB's core.elf"),
     13: ("", "", "GRUB's core.elf"),
-    14: ("", "", "options 209 and 210"),
+    14: ("menus/ppc64el/pxelinux.cfg", "menus/ppc64el/pxelinux.cfg", ""),
     15: ("", f"{HTTP}/ipxe-ia32.efi", "preference loader-ia32"),
     16: (f"{HTTP}/ipxe.efi", f"{HTTP}/ipxe.efi", ""),
     17: (f"{HTTP}/ipxe.efi", f"{HTTP}/ipxe.efi", ""),
     18: ("", f"{HTTP}/ipxe-arm32.efi", "preference loader-arm32"),
     19: (f"{HTTP}/ipxe-arm64.efi", f"{HTTP}/ipxe-arm64.efi", ""),
     20: (f"{HTTP}/undionly.kpxe", f"{HTTP}/undionly.kpxe", ""),
-    21: ("", "", "as UEFI it asks again with type 10"),
-    22: ("", "", "as UEFI it asks again with type 11"),
-    23: ("", "", "as UEFI it asks again with type 18"),
-    24: ("", "", "as UEFI it asks again with type 19"),
+    21: ("menus/armhf/pxelinux.cfg", "menus/armhf/pxelinux.cfg", ""),
+    22: ("menus/arm64/pxelinux.cfg", "menus/arm64/pxelinux.cfg", ""),
+    23: ("", "", "as type 21"),
+    24: ("", "", "as type 22"),
     25: ("", "", "iPXE is not built for it"),
     26: ("", "", "iPXE is not built for it"),
     27: ("", "ipxe-riscv64.efi", "preference loader-riscv64"),
@@ -75,7 +75,7 @@ def test_the_tables_hold_the_same_types() -> None:
     assert {*TABLE} == {*LOADERS, 0xFF}
     for number, loader in LOADERS.items():
         served = loader.preference in ("loader-bios", "loader-uefi", "loader-arm64")
-        assert bool(loader.why) is not bool(served), number
+        assert [bool(loader.why), served, loader.menu].count(True) == 1, number
 
 
 @pytest.mark.parametrize("number", TABLE)

@@ -11,6 +11,9 @@ from app.netboot.wire.options import DhcpError
 PXE_CLIENT = b"PXEClient"
 HTTP_CLIENT = b"HTTPClient"
 
+CONFIG_FILE, PATH_PREFIX = 209, 210
+"""A menu of PXELINUX's kind and what its files are relative to (RFC 5071); petitboot takes URLs."""
+
 DISCOVERY_CONTROL = 6
 BOOT_SERVERS = 8
 BOOT_MENU = 9

@@ -11,12 +11,16 @@ from app.model.machine import Machine, stranger
 from app.netboot.bootpath import ANSWER_FOLDER, answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
 from app.netboot.grub import GRUB_TEMPLATE, failure_config, quoted
+from app.netboot.menu import MENU_TEMPLATE, failure_menu
 from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.token import MASK
 from app.netboot.view import NetworkView
 
 BOOT = "boot"
 GRUB = GRUB_TEMPLATE
+MENU = MENU_TEMPLATE
+LANGUAGES = {BOOT: "iPXE", GRUB: "GRUB", MENU: "a menu of PXELINUX's kind"}
+"""The templates that are a machine's script, and in whose words."""
 ARGUMENTS = "arguments"
 
 
@@ -28,12 +32,6 @@ class Content(Protocol):
     def bootenvs(self) -> tuple[BootEnv, ...]: ...
 
     def templates(self, name: str) -> Mapping[str, str]: ...
-
-
-class Preferences(Protocol):
-    """The parameters of templates."""
-
-    def preference(self, name: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,8 @@ class Asker:
     mac: str
     address: str
     base: str
+    over_http: bool = False
+    """It asks over HTTP; over TFTP the files that a script names are beside it."""
 
 
 def machine_of(mac: str, view: NetworkView) -> Machine:
@@ -99,7 +99,7 @@ def _boot_file(bootenv: BootEnv, machine: Machine) -> Callable[..., str]:
     return boot_file
 
 
-def _param(view: Preferences) -> Callable[[str], str]:
+def _param(view: NetworkView) -> Callable[[str], str]:
     def param(name: str) -> str:
         try:
             return view.preference(name)
@@ -135,7 +135,7 @@ def rendered(
     templates: Mapping[str, str],
     choice: Choice,
     asker: Asker,
-    view: Preferences,
+    view: NetworkView,
     token: Callable[[], str],
     template: str = BOOT,
 ) -> str:
@@ -153,6 +153,7 @@ def rendered(
         "reason": choice.reason,
         "provisioner_url": asker.base,
         "script_path": script_path(asker.mac),
+        "file_base": f"{asker.base}/" if asker.over_http else "",
         "boot_file": _boot_file(bootenv, choice.machine),
         "param": _param(view),
         "token": token,
@@ -160,6 +161,7 @@ def rendered(
         "report_url": _report_url(asker.base, token),
         "fail": _fail,
         "grub": quoted,
+        "menu": _one_line,
     }
     if ARGUMENTS in templates:
         # One line, whatever the definition's YAML made of it: it becomes a kernel command line.
@@ -167,6 +169,11 @@ def rendered(
     else:
         context[ARGUMENTS] = ""
     return render(bootenv.name, template, templates, context)
+
+
+def _one_line(text: str) -> str:
+    """Words of a menu: an entry ends with its line."""
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +207,9 @@ def given(
             hint = "assign another one, or bring what is missing: the machine asks again by itself"
             raise RenderError(choice.name, "", 0, why, hint)
         templates = content.templates(bootenv.name)
-        if template == GRUB and GRUB not in templates:
-            why = "it has no template named grub, so it cannot be booted through shim"
-            raise RenderError(choice.name, "", 0, why, "assign another one, or name another loader-uefi")
+        if template != BOOT and template not in templates:
+            why = f"it has no template named {template}, so it has no script for {LANGUAGES[template]}"
+            raise RenderError(choice.name, "", 0, why, "assign another one, or have the machine take another loader")
         text = rendered(bootenv, templates, choice, asker, view, token, template)
     except RenderError as error:
         place = f"{error.template} line {error.line}" if error.line else ""
@@ -210,6 +217,8 @@ def given(
         title = f"{choice.machine.name} cannot boot {choice.name} now"
         if template == GRUB:
             return Given(choice, bootenv, failure_config(title, (place, error.why)), error)
+        if template == MENU:
+            return Given(choice, bootenv, failure_menu(title, (place, error.why)), error)
         return Given(choice, bootenv, failure_script(title, (place, error.why), again, attempt), error)
     return Given(choice, bootenv, text)
 
@@ -231,7 +240,7 @@ def answer_files(found: Given, content: Content, asker: Asker, view: NetworkView
     files: list[AnswerFile] = []
     texts = content.templates(bootenv.name)
     for template in bootenv.templates:
-        if template.name in (BOOT, GRUB) or answer_path(MASK, template.path) not in found.text:
+        if template.name in LANGUAGES or answer_path(MASK, template.path) not in found.text:
             continue
         path = f"{ANSWER_FOLDER}/{template.path}"
         try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
@@ -29,18 +29,21 @@ from app.netboot.bootpath import (
     secret_path,
 )
 from app.netboot.grub import CONFIG, config_of
+from app.netboot.menu import MENU_DEFAULT, menu_of, menu_place
 from app.netboot.render import GIVE_BACK, RenderError
+from app.netboot.timeline import INSTALLER
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
 from app.netboot.view import NetworkView
 from app.netboot.words import plain
-from app.services.bootfs.ahead import Scripts, facts_of, script_text
 from app.services.bootfs.neighbours import arp as kernel_arp
 from app.services.bootfs.neighbours import ndisc as kernel_ndisc
 from app.services.bootfs.roots import Files
 from app.services.bootfs.scripts import (
     BOOT,
     GRUB,
+    LANGUAGES,
     MASK,
+    MENU,
     AnswerFile,
     Asker,
     Choice,
@@ -55,6 +58,7 @@ from app.services.bootfs.scripts import (
 
 INSTALL_SECONDS = 12 * 3600.0
 """How long an installer may take to report; it cannot renew its token."""
+IPXE_TYPE = "text/plain; charset=utf-8"
 
 
 class View(NetworkView, Protocol):
@@ -99,21 +103,25 @@ class BootFs:
         self._arp = arp
         self._ndisc = ndisc
         self._learn = learn
-        self._scripts = Scripts(view, content)
 
     def resolve(self, request: FileRequest) -> Answer:
         """What the peer is given for a normalised path; None: there is no such file."""
         if request.path == AUTOEXEC:
             return self._autoexec(request)
+        architecture, path = menu_place(request.path)
+        menu = menu_of(path)
+        if architecture or menu is not None:
+            request = replace(request, path=path)
+            common = MENU_DEFAULT
+            return self._file(path) if menu is None else self._configured(request, menu, MENU, common, architecture)
         mac = script_mac(request.path)
         if mac is not None:
             return self._script(request, mac)
         secret = secret_path(request.path)
         if secret is not None:
             return self._answer(request, *secret)
-        named = config_of(request.path)
-        if named is not None:
-            return self._grub(request, named)
+        if (named := config_of(request.path)) is not None:
+            return self._configured(request, named, GRUB, f"{request.path.rpartition('/')[0]}/{CONFIG}".lstrip("/"))
         return self._file(request.path)
 
     def shared(self, path: str) -> Answer:
@@ -212,7 +220,7 @@ class BootFs:
         if not mac:
             return None
         lines = ("#!ipxe", "dhcp || dhcp ||", f"chain --replace {self.base(request.local)}/{script_path(mac)} ||")
-        return script_text(request.path, "\n".join((*lines, *GIVE_BACK, "")), Role.FILE)
+        return _text(request.path, "\n".join((*lines, *GIVE_BACK, "")), Role.FILE)
 
     def _holds(self, mac: str, peer: IPv4Address) -> bool:
         """The peer is the machine with this MAC: by our lease, or by the ARP table where another server leases."""
@@ -227,26 +235,23 @@ class BootFs:
             self._learn(mac, peer)
         return True
 
-    def _grub(self, request: FileRequest, mac: str) -> Answer:
-        """GRUB's configuration: the operator's where there is one, else this machine's script in GRUB's language."""
-        folder = request.path.rpartition("/")[0]
-        if self._files.there(request.path) or self._files.there(f"{folder}/{CONFIG}".lstrip("/")):
+    def _configured(self, request: FileRequest, mac: str, template: str, common: str, architecture: str = "") -> Answer:
+        """A configuration: the operator's where there is one, if only for all, else this machine's in its language."""
+        if self._files.there(request.path) or self._files.there(common):
             return self._file(request.path)
         mac = mac or self.mac_of(request.peer)
-        return self._script(request, mac, GRUB) if mac else None
+        return self._script(request, mac, template, architecture) if mac else None
 
-    def _script(self, request: FileRequest, mac: str, template: str = BOOT) -> Answer:
+    def _script(self, request: FileRequest, mac: str, template: str = BOOT, architecture: str = "") -> Answer:
+        """A machine's own script; `architecture`: its processor, as its firmware told now."""
         if not self._holds(mac, request.peer):
             return Refusal(request.path, f"{request.peer} is not the machine {mac}")
         if "failed" in request.query:
             return self._reported(request, mac)
-        asker = self._asker(mac, str(request.peer), request.local)
+        asker = replace(self._asker(mac, str(request.peer), request.local), over_http=request.protocol == "http")
         choice = choose(mac, self._view)
-        if template == BOOT and request.protocol == "http":
-            with contextlib.suppress(RenderError):  # it fails for this machine too, which is told below
-                self._scripts.prepare(choice, asker)
-            if (at_hand := self._at_hand(choice, asker, request.peer)) is not None:
-                return at_hand
+        if architecture:
+            choice = replace(choice, machine=choice.machine.model_copy(update={"architecture": architecture}))
         attempt = request.query.get("attempt", "0")
         found = given(
             choice,
@@ -263,22 +268,13 @@ class BootFs:
             self._broken(request, mac, choice, found.error)
         if found.error is not None or found.bootenv is None:
             # Not the script of its boot: that hop has failed.
-            return script_text(request.path, found.text, Role.FILE)
-        return script_text(request.path, found.text, Role.SCRIPT, facts_of(found.bootenv))
-
-    def script_at_hand(self, mac: str, peer: IPv4Address, local: IPv4Address) -> Served | None:
-        """A machine's script for iPXE, over HTTP, without waiting for anything.
-
-        None: it has to be asked for by `resolve`, as everything that is not the plainest case.
-        """
-        lease = self._view.lease_at(peer)
-        if lease is None or lease.mac != mac or self._view.holding():
-            return None
-        return self._at_hand(choose(mac, self._view), self._asker(mac, str(peer), local), peer)
-
-    def _at_hand(self, choice: Choice, asker: Asker, peer: IPv4Address) -> Served | None:
-        lease, now = self._view.lease_at(peer), self._clock.now()
-        return self._scripts.at_hand(choice, asker, lease, now, lambda: self._token(asker.mac, peer, choice.machine))
+            return _text(request.path, found.text, Role.FILE)
+        boots = INSTALLER if found.bootenv.installs else found.bootenv.kind.value
+        facts = {"bootenv": found.bootenv.name, "boots": boots}
+        if found.bootenv.architectures:
+            initrds = any(files.initrds for files in found.bootenv.architectures.values())
+            facts["loads"] = "kernel initrd" if initrds else "kernel"
+        return _text(request.path, found.text, Role.SCRIPT, facts)
 
     def _answer(self, request: FileRequest, folder: str, token: str, name: str) -> Answer:
         """An installer's answer file: for the machine whose token this is, while that machine is to be installed."""
@@ -295,7 +291,7 @@ class BootFs:
         armed = bootenv is not None and bootenv.installs and not bootenv.errors
         if bootenv is None or not armed or str(choice.machine.id) != claims.machine:
             return Refusal(shown, f"{choice.machine.name} is not to be installed now")
-        files = (each for each in bootenv.templates if each.name not in (BOOT, GRUB))
+        files = (each for each in bootenv.templates if each.name not in LANGUAGES)
         template = next((each for each in files if each.path == name), None)
         if template is None:
             return Refusal(shown, f"{bootenv.name} has no such answer file")
@@ -363,7 +359,11 @@ class BootFs:
                 data={"path": request.path, "why": f"iPXE error {code}", "role": role},
             )
         )
-        return script_text(request.path, "noted\n", Role.FILE)
+        return _text(request.path, "noted\n", Role.FILE)
+
+
+def _text(path: str, text: str, role: Role, facts: dict[str, str] | None = None) -> Served:
+    return Served(path, role, body=text.encode("utf-8"), content_type=IPXE_TYPE, facts=facts or {})
 
 
 def towards(address: IPv4Address | None) -> IPv4Address:
