@@ -34,6 +34,12 @@ class Content(Protocol):
     def templates(self, name: str) -> Mapping[str, str]: ...
 
 
+class Preferences(Protocol):
+    """The parameters of templates."""
+
+    def preference(self, name: str) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What a machine boots and why: `local` and `reason` when it is kept from anything else."""
@@ -99,7 +105,7 @@ def _boot_file(bootenv: BootEnv, machine: Machine) -> Callable[..., str]:
     return boot_file
 
 
-def _param(view: NetworkView) -> Callable[[str], str]:
+def _param(view: Preferences) -> Callable[[str], str]:
     def param(name: str) -> str:
         try:
             return view.preference(name)
@@ -135,7 +141,7 @@ def rendered(
     templates: Mapping[str, str],
     choice: Choice,
     asker: Asker,
-    view: NetworkView,
+    view: Preferences,
     token: Callable[[], str],
     template: str = BOOT,
 ) -> str:

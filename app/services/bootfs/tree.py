@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import uuid
 from collections.abc import Callable
@@ -31,10 +32,10 @@ from app.netboot.bootpath import (
 from app.netboot.grub import CONFIG, config_of
 from app.netboot.menu import MENU_DEFAULT, menu_of, menu_place
 from app.netboot.render import GIVE_BACK, RenderError
-from app.netboot.timeline import INSTALLER
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
 from app.netboot.view import NetworkView
 from app.netboot.words import plain
+from app.services.bootfs.ahead import Scripts, facts_of, script_text
 from app.services.bootfs.neighbours import arp as kernel_arp
 from app.services.bootfs.neighbours import ndisc as kernel_ndisc
 from app.services.bootfs.roots import Files
@@ -58,7 +59,6 @@ from app.services.bootfs.scripts import (
 
 INSTALL_SECONDS = 12 * 3600.0
 """How long an installer may take to report; it cannot renew its token."""
-IPXE_TYPE = "text/plain; charset=utf-8"
 
 
 class View(NetworkView, Protocol):
@@ -103,6 +103,7 @@ class BootFs:
         self._arp = arp
         self._ndisc = ndisc
         self._learn = learn
+        self._scripts = Scripts(view, content)
 
     def resolve(self, request: FileRequest) -> Answer:
         """What the peer is given for a normalised path; None: there is no such file."""
@@ -220,7 +221,7 @@ class BootFs:
         if not mac:
             return None
         lines = ("#!ipxe", "dhcp || dhcp ||", f"chain --replace {self.base(request.local)}/{script_path(mac)} ||")
-        return _text(request.path, "\n".join((*lines, *GIVE_BACK, "")), Role.FILE)
+        return script_text(request.path, "\n".join((*lines, *GIVE_BACK, "")), Role.FILE)
 
     def _holds(self, mac: str, peer: IPv4Address) -> bool:
         """The peer is the machine with this MAC: by our lease, or by the ARP table where another server leases."""
@@ -248,10 +249,17 @@ class BootFs:
             return Refusal(request.path, f"{request.peer} is not the machine {mac}")
         if "failed" in request.query:
             return self._reported(request, mac)
-        asker = replace(self._asker(mac, str(request.peer), request.local), over_http=request.protocol == "http")
+        asker = self._asker(mac, str(request.peer), request.local)
         choice = choose(mac, self._view)
+        if template == MENU:
+            asker = replace(asker, over_http=request.protocol == "http")
         if architecture:
             choice = replace(choice, machine=choice.machine.model_copy(update={"architecture": architecture}))
+        if template == BOOT and request.protocol == "http":
+            with contextlib.suppress(RenderError):  # it fails for this machine too, which is told below
+                self._scripts.prepare(choice, asker)
+            if (at_hand := self._at_hand(choice, asker, request.peer)) is not None:
+                return at_hand
         attempt = request.query.get("attempt", "0")
         found = given(
             choice,
@@ -268,13 +276,22 @@ class BootFs:
             self._broken(request, mac, choice, found.error)
         if found.error is not None or found.bootenv is None:
             # Not the script of its boot: that hop has failed.
-            return _text(request.path, found.text, Role.FILE)
-        boots = INSTALLER if found.bootenv.installs else found.bootenv.kind.value
-        facts = {"bootenv": found.bootenv.name, "boots": boots}
-        if found.bootenv.architectures:
-            initrds = any(files.initrds for files in found.bootenv.architectures.values())
-            facts["loads"] = "kernel initrd" if initrds else "kernel"
-        return _text(request.path, found.text, Role.SCRIPT, facts)
+            return script_text(request.path, found.text, Role.FILE)
+        return script_text(request.path, found.text, Role.SCRIPT, facts_of(found.bootenv))
+
+    def script_at_hand(self, mac: str, peer: IPv4Address, local: IPv4Address) -> Served | None:
+        """A machine's script for iPXE, over HTTP, without waiting for anything.
+
+        None: it has to be asked for by `resolve`, as everything that is not the plainest case.
+        """
+        lease = self._view.lease_at(peer)
+        if lease is None or lease.mac != mac or self._view.holding():
+            return None
+        return self._at_hand(choose(mac, self._view), self._asker(mac, str(peer), local), peer)
+
+    def _at_hand(self, choice: Choice, asker: Asker, peer: IPv4Address) -> Served | None:
+        lease, now = self._view.lease_at(peer), self._clock.now()
+        return self._scripts.at_hand(choice, asker, lease, now, lambda: self._token(asker.mac, peer, choice.machine))
 
     def _answer(self, request: FileRequest, folder: str, token: str, name: str) -> Answer:
         """An installer's answer file: for the machine whose token this is, while that machine is to be installed."""
@@ -359,11 +376,7 @@ class BootFs:
                 data={"path": request.path, "why": f"iPXE error {code}", "role": role},
             )
         )
-        return _text(request.path, "noted\n", Role.FILE)
-
-
-def _text(path: str, text: str, role: Role, facts: dict[str, str] | None = None) -> Served:
-    return Served(path, role, body=text.encode("utf-8"), content_type=IPXE_TYPE, facts=facts or {})
+        return script_text(request.path, "noted\n", Role.FILE)
 
 
 def towards(address: IPv4Address | None) -> IPv4Address:
