@@ -15,7 +15,7 @@ from app.store.database import Database
 from app.store.directory import Directory
 from app.store.writer import closed
 
-GROUP = 64
+GROUP = 256
 """The most commit requests that share one fsync."""
 LINGER_SECONDS = 0.002
 """How long the first of a group waits for others."""

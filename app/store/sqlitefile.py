@@ -41,6 +41,9 @@ def sqlite_engine(path: Path, *, wal: bool = True) -> Engine:
             # What a long-running reader made the log grow to is given back at the next checkpoint.
             cursor.execute("PRAGMA journal_size_limit = 16777216")
         cursor.execute("PRAGMA synchronous = FULL")
+        # Leases and events touch pages all over their indexes: fewer are read again, and fewer written twice.
+        cursor.execute("PRAGMA cache_size = -8192")
+        cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from app.errors import UnavailableError
 from app.model.subnet import Lease, LeaseState
+from app.store.leases import GROUP
 from app.store.store import Store, open_store
 from tests.store.stores import SetClock, commit, lease, mac, until
 
@@ -59,14 +60,14 @@ def test_many_requests_share_one_commit(store: Store) -> None:
 
     answers: list[BaseException | None] = []
     event.listen(store.database.writer._connect().engine, "commit", count)
-    for number in range(640):
+    for number in range(10 * GROUP):
         store.leases.commit([lease(number)], answers.append)
-    until(lambda: len(answers) == 640)
+    until(lambda: len(answers) == 10 * GROUP)
 
     assert set(answers) == {None}
-    # 64 to a group; the first and the last may be smaller.
+    # The first and the last of the groups may be smaller.
     assert 10 <= commits <= 14
-    assert len(store.directory.leases()) == 640
+    assert len(store.directory.leases()) == 10 * GROUP
 
 
 def test_of_two_leases_for_an_address_the_later_stands(store: Store) -> None:

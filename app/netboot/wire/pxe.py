@@ -157,9 +157,7 @@ def guid(value: bytes) -> str:
     """
     if len(value) != 17 or value[0] != 0 or value[1:] in (b"\0" * 16, b"\xff" * 16):
         return ""
-    raw = value[1:]
-    fields = (raw[3::-1], raw[5:3:-1], raw[7:5:-1], raw[8:10], raw[10:])
-    return "-".join(part.hex() for part in fields)
+    return f"{value[4:0:-1].hex()}-{value[6:4:-1].hex()}-{value[8:6:-1].hex()}-{value[9:11].hex()}-{value[11:].hex()}"
 
 
 def boot_item(vendor_options: bytes) -> bytes | None:
