@@ -94,6 +94,9 @@ class Told:
 class Peer:
     """A client of one kind on a namespace's `eth0`; its files are in a folder of its own."""
 
+    releases = True
+    """It gives its address back where it is told to."""
+
     def __init__(self, ns: str, folder: Path) -> None:
         folder.mkdir(parents=True)
         self.ns = ns

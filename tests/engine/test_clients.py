@@ -13,6 +13,7 @@ import pytest
 from app.model.event import Event
 from tests import netns
 from tests.engine.clients import KINDS, Peer, Told, peer
+from tests.engine.networkmanager import NetworkManager
 from tests.engine.process import Engine, running
 
 pytestmark = pytest.mark.root
@@ -90,6 +91,8 @@ def lives(engine: Engine, client: Peer, lan: int) -> None:
 
     client.cut()
     assert client.start() == told
+    if not client.releases:
+        return
     before = engine.newest()
     client.release()
     assert engine.event("dhcp.release", mac=mac, after=before).address == told.address
@@ -134,6 +137,13 @@ def test_each_client_renews_by_itself(net: Net, tmp_path: Path) -> None:
             assert renewed.address == first.address
     for name in ("rack7", "far"):
         net.engine.told("subnets", "update", name, "--lease-time", "3600")
+
+
+@pytest.mark.full
+def test_networkmanager(net: Net, tmp_path: Path) -> None:
+    for ns, lan in ((net.near[0], 7), (net.far[0], 8)):
+        with peer(NetworkManager, ns, tmp_path / str(lan)) as client:
+            lives(net.engine, client, lan)
 
 
 @pytest.mark.full
