@@ -50,6 +50,14 @@ async def _diagnose(app: BootcartApp, arguments: Sequence[str]) -> None:
     app.open_machine(str(_find(app.session, arguments[0]).id))
 
 
+async def _loader(app: BootcartApp, arguments: Sequence[str]) -> None:
+    from app.screens.loaders import given
+
+    _need(arguments, 2, "loader KEY LOADER")
+    machine = _find(app.session, arguments[0])
+    app.say(f"{machine.name}: {given(await app.session.client.machines.set_loader(str(machine.id), arguments[1]))}")
+
+
 async def _forget(app: BootcartApp, arguments: Sequence[str]) -> None:
     _need(arguments, 1, "forget KEY")
     await operations.forget(app, [_find(app.session, key) for key in arguments], set())
@@ -138,6 +146,7 @@ RUN: dict[str, Callable[[BootcartApp, Sequence[str]], Awaitable[None]]] = {
     "assign": _assign,
     "reboot": _reboot,
     "fix": _diagnose,
+    "loader": _loader,
     "forget": _forget,
     "would_get": _would_get,
     "delete_subnet": _deleter("subnets", "The subnet is no longer answered. Its leases stay on record."),
@@ -227,12 +236,16 @@ def _choices(session: Session, before: Sequence[str]) -> list[str]:
 
 
 def _values(session: Session, name: str, place: int) -> list[str]:
+    from app.screens.loaders import OPTIONS
+
     machines = [machine.name for machine in session.machines.values()]
     known: dict[tuple[str, int], list[str]] = {
         ("assign", 0): machines,
         ("assign", 1): [env.name for env in session.bootenvs],
         ("reboot", place): machines,
         ("fix", 0): machines,
+        ("loader", 0): machines,
+        ("loader", 1): [option.value for option in OPTIONS],
         ("forget", place): machines,
         ("would_get", 0): machines,
         ("delete_subnet", place): [subnet.name for subnet in session.subnets],

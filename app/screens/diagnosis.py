@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.model.diagnosis import Diagnosis, Finding, Severity
 from app.model.machine import Machine
-from app.screens import operations
+from app.screens import loaders, operations
 from app.screens.registry import LISTS
 from app.screens.widgets.lines import Line, line
 from app.screens.widgets.text import wrapped
@@ -60,6 +60,8 @@ async def fix(app: BootcartApp, machine: Machine) -> None:
 async def _act(app: BootcartApp, machine: Machine, action: str) -> None:
     if action == "assign":
         await operations.assign(app, [machine], set())
+    elif action == "loader":
+        await loaders.choose(app, [machine])
     elif action == "edit_machine":
         from app.screens.areas.machine import edit
 

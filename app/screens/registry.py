@@ -100,6 +100,17 @@ ACTIONS: tuple[Action, ...] = (
         "machines boot KEY",
         footer=50,
     ),
+    Action(
+        "loader",
+        "choose its boot loader: the next one, one by name, or auto",
+        "loader",
+        ("L",),
+        _MACHINE,
+        "Machines",
+        "machines loader KEY LOADER",
+        ("loader KEY LOADER",),
+        48,
+    ),
     Action("next_firmware", "with the next firmware", "firmware", ("right", "]", "tab"), ("boot",), "Boot", footer=85),
     Action(
         "previous_firmware", "with the firmware before", keys=("left", "[", "shift+tab"), areas=("boot",), group="Boot"
@@ -312,7 +323,7 @@ CHANGING = frozenset(
     {
         "assign", "reboot", "edit_machine", "forget", "new_subnet", "edit_subnet", "delete_subnet", "wizard", "reserve",
         "forget_lease", "new_reservation", "edit_reservation", "delete_reservation", "restart", "stop_engine", "probe",
-        "subnet_from", "edit_pref", "reset_pref", "undo_this", "undo", "redo", "hold",
+        "subnet_from", "edit_pref", "reset_pref", "undo_this", "undo", "redo", "hold", "loader",
     }
 )  # fmt: skip
 """Actions that change something: they are refused under `--read-only`."""

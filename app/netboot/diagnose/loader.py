@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from app.model.event import Event
+from app.model.machine import LoaderChoice
 from app.netboot.bootpath import hopeful
+from app.netboot.cycle import RETURN_SECONDS, START_SECONDS
 from app.netboot.diagnose.case import BOOTING, FILES, Case, Found, Rule, missing, name_of, select, short
 from app.netboot.wire import pxe
 
-START_SECONDS = 20.0
-"""iPXE asks for an address 2 to 5 s after it was loaded, 12 s where it waits for a slow card's link."""
-RETURN_SECONDS = 60.0
 LOOPS = 3
 LOOP_SECONDS = 180.0
+_NEXT = "bootcart machines loader KEY next"
 _FOR_BIOS = (".kpxe", ".kkpxe", ".pxe", ".lkrn", ".0", ".bin")
 
 
@@ -94,26 +94,23 @@ def _hangs(case: Case, loader: Event) -> Found:
         means = f"it started (looked for {short(name_of(looked[-1]), 16)}), then its driver hung"
     elif case.firmware is not None and case.firmware.data.get("firmware") == "bios":
         means = "its network driver hangs on this card"
-    do, command = _other_loader(name)
     return Found(
         brief=f"{short(name, 20)} was loaded and hangs",
         seen=f"{name} was fetched {case.ago(loader.time)} ago and nothing was heard since",
         events=[loader, *looked[-1:]],
         since=loader.time,
         means=means,
-        do=do,
-        command=command,
+        do=_another(case),
+        action="loader",
+        command=_NEXT,
     )
 
 
-def _other_loader(name: str) -> tuple[str, str]:
-    """The loader to try instead."""
-    pairs = {"ipxe.efi": ("uefi", "snponly.efi"), "snponly.efi": ("uefi", "ipxe.efi"),
-             "undionly.kpxe": ("bios", "ipxe.pxe"), "ipxe.pxe": ("bios", "undionly.kpxe")}  # fmt: skip
-    if name not in pairs:
-        return "boot it with another loader", ""
-    kind, other = pairs[name]
-    return f"try {other}: it drives the card otherwise", f"bootcart prefs set loader-{kind} {other}"
+def _another(case: Case) -> str:
+    """How it gets another loader."""
+    if case.machine.loader is not LoaderChoice.AUTO:
+        return f"{case.machine.loader.value} is set for it: choose another loader, or auto"
+    return "power-cycle it: its next boot gets another loader"
 
 
 def _came_back(case: Case) -> Found | None:
@@ -139,9 +136,9 @@ def _came_back(case: Case) -> Found | None:
         means="Secure Boot is on and refused it: it is not signed for this firmware"
         if uefi
         else "the loader ended without booting anything",
-        do="boot it through shim, which is signed; it is given that by itself" if uefi else "",
-        action="prefs" if uefi else "",
-        command="bootcart prefs set loader-uefi shimx64.efi" if uefi else "",
+        do="boot it through shim, which is signed; it is given that by itself" if uefi else "try another loader",
+        action="loader",
+        command="bootcart machines loader KEY shim" if uefi else _NEXT,
     )
 
 
@@ -182,6 +179,22 @@ def _loop(case: Case) -> Found | None:
     )
 
 
+def _spent(case: Case) -> Found | None:
+    """Every boot loader there is for it was given to it, one after the other, and none started."""
+    told = select(case.events, "machine.loader")
+    if not told or not told[-1].data.get("spent"):
+        return None
+    last = told[-1]
+    if select(case.events, "tftp.sent", "http.sent", role="script", after=last) or case.all("agent.", after=last):
+        return None
+    return Found(
+        brief="no boot loader starts on it",
+        seen=f"{last.data.get('tried', 'all loaders')} were given to it, and none of them started",
+        events=[last],
+        since=last.time,
+    )
+
+
 def _told_script(event: Event) -> bool:
     """It is iPXE that took our address, and our script with it."""
     return (
@@ -195,12 +208,12 @@ RULES = (
     Rule(
         "D15",
         "the loader hangs in its network driver",
-        "try the other loader",
+        "try another loader",
         f"{START_SECONDS:g} s after the loader; none where it is for other firmware, or firmware asks anew within"
         f" {RETURN_SECONDS:g} s",
         _not_started,
-        "prefs",
-        "bootcart prefs list",
+        "loader",
+        _NEXT,
     ),
     Rule(
         "D16",
@@ -211,5 +224,15 @@ RULES = (
         "events",
         "bootcart events list --machine KEY",
         ("D15", "D29"),
+    ),
+    Rule(
+        "D41",
+        "its firmware, its network card or its memory fails whatever is loaded, or Secure Boot knows none of our keys",
+        "update its firmware, or try its other card; auto tries all loaders again",
+        "once round all loaders",
+        _spent,
+        "loader",
+        "bootcart machines loader KEY auto",
+        ("D15", "D16"),
     ),
 )

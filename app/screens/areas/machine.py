@@ -250,6 +250,13 @@ class MachineScreen(Area):
             except NotFoundError:
                 self.dismiss()
 
+    async def do_loader(self) -> None:
+        """`L`."""
+        from app.screens.loaders import choose
+
+        if self.machine is not None:
+            await choose(self.app, [self.machine])
+
     def do_would_get(self) -> None:
         """`w`."""
         self.app.open_boot(self.key)

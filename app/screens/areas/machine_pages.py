@@ -212,7 +212,8 @@ def bootenv_lines(machine: Machine, envs: Iterable[BootEnv], prefs: Mapping[str,
         if machine.bootenv
         else "the preference " + ("default-bootenv" if machine.registered else "unknown-bootenv")
     )
-    lines = facts((("boots next", name), ("because", why)), width)
+    given = (machine.status.loader if machine.status is not None else "") or "the standard one  (L: another)"
+    lines = facts((("boots next", name), ("because", why), ("boot loader", given)), width)
     if machine.held:
         lines.append(line(("held", "warn"), "          it gets its address, never a boot file"))
     env = next((one for one in envs if one.name == name), None)

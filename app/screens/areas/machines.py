@@ -202,6 +202,12 @@ class MachinesArea(ListArea):
         if self.table.current is not None:
             await edit(self.app, self.table.current)
 
+    async def do_loader(self) -> None:
+        """`L`."""
+        from app.screens.loaders import choose
+
+        await choose(self.app, self.targets())
+
     def do_would_get(self) -> None:
         """`w`."""
         if self.table.current is not None:

@@ -36,7 +36,7 @@ _TOLD = {
     Severity.WAIT: ("diagnosis.waiting", Level.INFO),
 }
 """What stands on the machine's row, and the event that says so."""
-_WATCHED = ("dhcp.", "proxy.", "tftp.", "http.", "agent.", "render.", "machine.assigned")
+_WATCHED = ("dhcp.", "proxy.", "tftp.", "http.", "agent.", "render.", "machine.assigned", "machine.loader")
 
 
 class Judge(Protocol):

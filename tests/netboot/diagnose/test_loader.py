@@ -20,8 +20,10 @@ def test_d15_the_loader_hangs(name: str) -> None:
     assert problems(found) == {"D15"}
     one = found["D15"]
     assert one.seen == "ipxe.efi was fetched 20 s ago and nothing was heard since"
-    assert one.command == "bootcart prefs set loader-uefi snponly.efi"
-    assert one.action == "prefs"
+    assert one.do == "power-cycle it: its next boot gets another loader"
+    assert one.command.startswith("bootcart machines loader ")
+    assert one.command.endswith(" next")
+    assert one.action == "loader"
     assert problems(judged(loaded(name), 19)) == set()
 
 
@@ -46,9 +48,20 @@ def test_d15_firmware_that_asks_anew_has_refused_the_loader() -> None:
     assert found["D15"].brief == "ipxe.efi was refused"
     assert found["D15"].seen.startswith("ipxe.efi was fetched; 5 s later the firmware asked")
     assert found["D15"].means.startswith("Secure Boot is on and refused it")
-    assert found["D15"].command == "bootcart prefs set loader-uefi shimx64.efi"
+    assert found["D15"].command.endswith(" shim")
     # Long after it is another boot.
     assert problems(judged([*loaded(), *again(upto(recorded("uefi"), kind("dhcp.discover")), 200)], 1)) == set()
+
+
+def test_d41_all_loaders_were_tried() -> None:
+    told = then(loaded(), "machine.loader", 1, tried="ipxe, snponly, shim, grub", spent=True)
+    found = judged(told, 30)
+
+    assert problems(found) == {"D41"}
+    assert found["D41"].seen == "ipxe, snponly, shim, grub were given to it, and none of them started"
+    assert found["D41"].command.endswith(" auto")
+    assert "D41" not in judged(then(told, "http.sent", 60, role="script", path="boot/x.ipxe"), 1)
+    assert "D41" not in judged(then(told, "machine.loader", 60, loader="auto", before="auto"), 1)
 
 
 def test_d16_a_loader_that_loads_itself() -> None:
