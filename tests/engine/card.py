@@ -167,7 +167,9 @@ class Card:
 
 
 @contextlib.contextmanager
-def card(ns: str, mac: str, words: list[Any] | None = None, *, broadcast: bool = False) -> Iterator[Card]:
+def card(
+    ns: str, mac: str, words: list[Any] | None = None, *, broadcast: bool = False, interface: str = "eth0"
+) -> Iterator[Card]:
     """A card in a namespace, for the length of the block."""
 
     def open_socket() -> socket.socket:
@@ -175,7 +177,7 @@ def card(ns: str, mac: str, words: list[Any] | None = None, *, broadcast: bool =
         code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _ONLY_DHCP))
         program = struct.pack("HL", len(_ONLY_DHCP), ctypes.addressof(code))
         made.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-        made.bind(("eth0", 0x0800))
+        made.bind((interface, 0x0800))
         return made
 
     with netns.call(ns, open_socket) as sock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,22 @@ def boots(engine: Engine, ns: str) -> str:
     for url in (f"tftp://10.7.0.1/{ack.boot}", f"http://10.7.0.1:8090/{ack.boot}"):
         assert netns.run(ns, [*argv, url]).stdout == str(LOADERS["ipxe.efi"])
     return ack.address
+
+
+def leased(engine: Engine, ns: str, subnet: str = "rack7", interface: str = "eth0") -> str:
+    """The address that a machine gets of a subnet, asking again and again as they do."""
+    with card(ns, new_mac(), interface=interface) as it:
+        it.xid = 1
+
+        def asked() -> str | None:
+            it.say("discover")
+            with contextlib.suppress(AssertionError):
+                return it.take(it.hear(0.3, match=lambda reply: reply.kind == 2)).address
+            return None
+
+        address = netns.until(asked, what=f"an address of {subnet}: {engine.hold_of(subnet)}")
+        assert engine.lease(address).subnet == subnet
+        return address
 
 
 def test_the_engine_follows_its_interfaces(lan: netns.Segment, artefacts: Path) -> None:
@@ -189,3 +206,62 @@ def test_the_served_address_changes(lan: netns.Segment, artefacts: Path) -> None
             offer = firmware.discover()
             assert (offer.server, offer.siaddr) == ("10.7.0.2", "10.7.0.2")
             assert offer.boot.startswith("http://10.7.0.2:8090/")
+
+
+def test_a_vlan_that_is_made_while_it_runs(artefacts: Path) -> None:
+    with netns.namespace("server", ipv6=False) as server, netns.namespace("client", ipv6=False) as client:
+        netns.link(server, "eth0", client, "eth0", address="10.7.0.1/24")
+        vlan = ["ip", "link", "add", "link", "eth0", "name", "eth0.9", "type", "vlan", "id", "9"]
+        if netns.run(client, vlan, check=False).returncode:
+            pytest.skip("this kernel has no VLANs")
+        ip(client, "link", "set", "eth0.9", "up")
+        with running(server, "--artefacts", str(artefacts)) as engine:
+            engine.subnet()
+            engine.subnet(name="nine", cidr="10.9.0.0/24", ranges=["10.9.0.10-10.9.0.20"], router=None, dns=[])
+            ip(server, *vlan[1:])
+            ip(server, "address", "add", "10.9.0.1/24", "dev", "eth0.9")
+            ip(server, "link", "set", "eth0.9", "up")
+            assert leased(engine, client, "nine", "eth0.9").startswith("10.9.0.")
+            assert engine.ask(engine.client.interfaces.show("eth0.9")).kind == "vlan"
+            assert leased(engine, client).startswith("10.7.0.")  # the untagged one goes on as it was
+
+
+def test_interfaces_that_come_while_it_runs(artefacts: Path) -> None:
+    """A second address, a bridge that takes a card into itself, a card moved out of the namespace and back."""
+    with netns.namespace("server", ipv6=False) as server, netns.namespace("client", ipv6=False) as client:
+        netns.link(server, "eth0", client, "eth0", address="10.7.0.1/24")
+        with running(server, "--artefacts", str(artefacts)) as engine:
+            engine.subnet()
+            assert leased(engine, client).startswith("10.7.0.")
+
+            # A second address on the card: another subnet on the same wire, for who has a reservation there.
+            ip(server, "address", "add", "10.10.0.1/24", "dev", "eth0")
+            engine.subnet(name="ten", cidr="10.10.0.0/24", ranges=["10.10.0.10-10.10.0.20"], router=None, dns=[])
+            engine.served("ten")
+            with card(client, new_mac()) as it:
+                engine.told("reservations", "create", "10.10.0.50", "--mac", it.mac)
+                ack = it.lease()
+                assert (ack.address, ack.server) == ("10.10.0.50", "10.10.0.1")
+
+            # The card becomes a port of a bridge, which takes its address.
+            ip(server, "link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0")
+            ip(server, "address", "flush", "dev", "eth0")
+            ip(server, "link", "set", "eth0", "master", "br0")
+            ip(server, "address", "add", "10.7.0.1/24", "dev", "br0")
+            ip(server, "link", "set", "br0", "up")
+            engine.event("interface.changed", match=lambda event: event.interface == "br0")
+            assert leased(engine, client).startswith("10.7.0.")
+            assert engine.ask(engine.client.interfaces.show("br0")).kind == "bridge"
+
+            # Moved to another namespace it is gone, moved back it is another interface of the same name.
+            ip(server, "link", "delete", "br0")
+            ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
+            assert leased(engine, client).startswith("10.7.0.")
+            before = engine.newest()
+            with netns.namespace("elsewhere", ipv6=False) as elsewhere:
+                ip(server, "link", "set", "eth0", "netns", elsewhere)
+                changed(engine, "is gone", before)
+                ip(elsewhere, "link", "set", "eth0", "netns", server)
+            ip(server, "address", "add", "10.7.0.1/24", "dev", "eth0")
+            ip(server, "link", "set", "eth0", "up")
+            assert leased(engine, client).startswith("10.7.0.")
