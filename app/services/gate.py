@@ -26,6 +26,8 @@ _ANOTHER = "another DHCP server answers"
 _FRESH = 300.0
 # How often a segment with a held subnet is asked again.
 _AGAIN = 60.0
+# How soon after a probe could not be made (seconds): a link may have flickered, which nobody sees later.
+_FAILED = 2.0
 
 # After another server was heard on a segment that was served (seconds, drawn anew each time): of two engines that fell
 # silent because of each other, the one that asks first finds nobody and serves, and the other hears it.
@@ -249,10 +251,13 @@ class SegmentGate:
         try:
             found = await self._probe(name)
         except BootcartError as error:
-            log.warning("cannot ask %s for other DHCP servers: %s", name, error)
+            reason = f"cannot ask {name} for other DHCP servers: {error.message}"
+            if self._verdicts.get(name) != reason:
+                log.warning("cannot ask %s for other DHCP servers: %s", name, error)
             if mark == self.mark(name):
                 self._checked[name] = self._clock.monotonic()
-                self._verdict(name, f"cannot ask {name} for other DHCP servers: {error.message}")
+                self._sooner[name] = self._checked[name] + _FAILED
+                self._verdict(name, reason)
             return
         self.probed(name, found, mark)
 

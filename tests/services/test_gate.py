@@ -180,6 +180,21 @@ async def test_a_probe_that_fails_holds_with_its_reason() -> None:
     assert "Network is down" in hold(gate)
 
 
+async def test_f08_a_probe_that_failed_is_made_again_within_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    """A link that flickers faster than it is looked at fails the probe and is otherwise never noticed."""
+    view = View(subnet())
+    view.answers = [BootcartError("cannot send on eth1: Network is down")] * 3
+    gate = view.gate()
+    for _ in range(3):
+        await view.settle(gate)
+        assert "Network is down" in hold(gate)
+        view.time += 2.1
+    await view.settle(gate)
+
+    assert (hold(gate), len(view.asked)) == ("", 4)
+    assert len(caplog.records) == 1
+
+
 async def test_a_segment_is_asked_once_it_has_link_and_again_after_it_was_lost() -> None:
     view = View(subnet())
     view.present = [ETH1.model_copy(update={"link": False})]
