@@ -295,6 +295,13 @@ class BootcartApp(TellingApp[int], OrderedKeys[int], inherit_bindings=False):
             self.action_area("machines")
         self.push_screen(BootScreen(key))
 
+    def open_exchange(self, event: Event) -> None:
+        """Show the packets behind an event, over what is seen."""
+        from app.screens.areas.inspect import InspectScreen
+
+        area = self.here
+        self.push_screen(InspectScreen(event, (area.over or area.area) if area is not None else "events"))
+
     def command(self, text: str) -> None:
         """Run a line of the `:` prompt."""
         from app.screens.commandline import run

@@ -75,6 +75,20 @@ async def _would_get(app: BootcartApp, arguments: Sequence[str]) -> None:
     app.open_boot(key)
 
 
+async def _capture(app: BootcartApp, arguments: Sequence[str]) -> None:
+    from app.screens.areas.inspect import write_capture
+
+    _need(arguments, 1, "machines pcap KEY")
+    await write_capture(app, str(_find(app.session, arguments[0]).id))
+
+
+async def _inspect(app: BootcartApp, arguments: Sequence[str]) -> None:
+    _need(arguments, 1, "events inspect ID")
+    if not arguments[0].isdecimal():
+        raise InvalidError(f"{arguments[0]!r} is not an event's number", hint="Enter on an event tells its number")
+    app.open_exchange((await app.session.client.packets.exchange(int(arguments[0]))).event)
+
+
 def _deleter(noun: str, text: str) -> Callable[[BootcartApp, Sequence[str]], Awaitable[None]]:
     async def delete(app: BootcartApp, arguments: Sequence[str]) -> None:
         _need(arguments, 1, f"{noun} delete KEY")
@@ -149,6 +163,8 @@ RUN: dict[str, Callable[[BootcartApp, Sequence[str]], Awaitable[None]]] = {
     "loader": _loader,
     "forget": _forget,
     "would_get": _would_get,
+    "capture": _capture,
+    "inspect": _inspect,
     "delete_subnet": _deleter("subnets", "The subnet is no longer answered. Its leases stay on record."),
     "delete_reservation": _deleter("reservations", "The address may be given to another machine."),
     "forget_lease": _deleter("leases", "The address may be given to another machine while this one still uses it."),
@@ -248,6 +264,7 @@ def _values(session: Session, name: str, place: int) -> list[str]:
         ("loader", 1): [option.value for option in OPTIONS],
         ("forget", place): machines,
         ("would_get", 0): machines,
+        ("capture", 0): machines,
         ("delete_subnet", place): [subnet.name for subnet in session.subnets],
         ("restart", 0): [service.name for service in session.services],
         ("probe", 0): [interface.name for interface in session.interfaces],

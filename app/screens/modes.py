@@ -17,6 +17,7 @@ CLASSES = {
     "reservations": "ReservationsArea",
     "bootenvs": "BootenvsArea",
     "events": "EventsArea",
+    "decisions": "DecisionsArea",
     "services": "ServicesArea",
     "interfaces": "InterfacesArea",
     "prefs": "PrefsArea",

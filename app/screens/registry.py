@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something an operator can do.
-
-    `keys` work on the screens named in `areas` (none named: everywhere). `words` is the command line's form of it,
-    `aliases` are shorter forms for the `:` line; upper-case words in them are arguments.
-    """
-
-    id: str
-    help: str
-    label: str = ""
-    keys: tuple[str, ...] = ()
-    areas: tuple[str, ...] = ()
-    group: str = "General"
-    words: str = ""
-    aliases: tuple[str, ...] = ()
-    footer: int = 0
-
+from app.screens.action import Action
+from app.screens.packetactions import PACKET_ACTIONS
 
 AREAS: tuple[tuple[str, str, str], ...] = (
     ("1", "machines", "machines on the wire and on record"),
@@ -31,6 +12,7 @@ AREAS: tuple[tuple[str, str, str], ...] = (
     ("4", "reservations", "addresses kept for one machine"),
     ("5", "bootenvs", "what machines can boot"),
     ("6", "events", "everything that happened"),
+    ("0", "decisions", "what DHCP was asked, what it answered, and why"),
     ("7", "services", "what runs, and restarting it"),
     ("8", "interfaces", "network interfaces of this host"),
     ("9", "prefs", "preferences of the appliance"),
@@ -41,6 +23,7 @@ AREAS: tuple[tuple[str, str, str], ...] = (
 LISTS = tuple(name for _, name, _ in AREAS)
 _MARKABLE = ("machines", "leases", "reservations", "subnets")
 _MACHINE = ("machines", "machine")
+_LOGS = ("events", "decisions")
 
 ACTIONS: tuple[Action, ...] = (
     # Machines
@@ -261,6 +244,7 @@ ACTIONS: tuple[Action, ...] = (
             "subnets",
             "bootenvs",
             "events",
+            "decisions",
             "services",
             "interfaces",
             "commands",
@@ -276,21 +260,28 @@ ACTIONS: tuple[Action, ...] = (
     Action("mark_all", "mark all the filter shows", keys=("*",), areas=_MARKABLE, group="Lists"),
     Action("clear_marks", "clear all marks, hidden ones too", keys=("\\",), areas=_MARKABLE, group="Lists"),
     Action(
-        "follow", "go to the newest event and follow", "follow", ("G",), ("events", "machines"), "Event log", footer=45
+        "follow",
+        "go to the newest event and follow",
+        "follow",
+        ("G",),
+        ("events", "machines", "decisions"),
+        "Event log",
+        footer=45,
     ),
-    Action("pause", "stop following, or follow again", "pause", ("p",), ("events",), "Event log", footer=80),
+    Action("pause", "stop following, or follow again", "pause", ("p",), _LOGS, "Event log", footer=80),
     Action(
         "pane", "go between the list and the events below it", "events", ("tab",), ("machines",), "Event log", footer=42
     ),
-    Action("next_match", "next match of the filter, with count", "next", ("n",), ("events",), "Event log", footer=44),
-    Action("previous_match", "previous match", keys=("N",), areas=("events",), group="Event log"),
+    Action("next_match", "next match of the filter, with count", "next", ("n",), _LOGS, "Event log", footer=44),
+    Action("previous_match", "previous match", keys=("N",), areas=_LOGS, group="Event log"),
     Action(
         "only_matches",
         "show all events and highlight the matches, or the matches only",
         keys=("a",),
-        areas=("events",),
+        areas=_LOGS,
         group="Event log",
     ),
+    *PACKET_ACTIONS,
     # General
     Action(
         "filter",
@@ -302,7 +293,7 @@ ACTIONS: tuple[Action, ...] = (
         footer=78,
     ),
     Action("command", "command line: the same verbs as `bootcart` in a shell", "cmd", (":",), footer=77),
-    Action("areas", "go to an area", "areas", ("1-9",), footer=76),
+    Action("areas", "go to an area", "areas", ("0-9",), footer=76),
     Action("back", "back; clears the filter; acknowledges an error", keys=("escape",)),
     Action("undo", "undo the newest change that can be undone", "undo", ("z",), aliases=("undo",), footer=20),
     Action("redo", "do again what was undone last", keys=("Z",), aliases=("redo",)),

@@ -29,34 +29,36 @@ def folder() -> Path:
     return place if os.access(place, os.W_OK) else Path(tempfile.gettempdir())
 
 
-def _write(suffix: str, text: str) -> Path:
-    start = time.strftime("bootcart-%Y%m%d-%H%M%S")
+def write(suffix: str, content: str | bytes, name: str = "bootcart") -> Path:
+    """Write into a new file of the folder. Raises UnavailableError where it cannot be written."""
+    start = time.strftime(f"{name}-%Y%m%d-%H%M%S")
+    octets = content.encode() if isinstance(content, str) else content
     for number in range(100):
         path = folder() / f"{start}{f'-{number}' if number else ''}.{suffix}"
         try:
             # Never over another's file, never through a link left in a shared directory.
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(octets)
         except FileExistsError:
             continue
         except OSError as error:
             raise UnavailableError(
-                f"the screen is not written: {error.strerror} ({path})",
+                f"the file is not written: {error.strerror} ({path})",
                 hint="set BOOTCART_SHOTS to a directory of yours before you open the interface",
             ) from error
         return path
-    raise UnavailableError(f"there are a hundred shots of this second in {folder()}", hint="try again")
+    raise UnavailableError(f"there are a hundred files of this second in {folder()}", hint="try again")
 
 
 def dump_text(app: BootcartApp) -> Path:
     """The screen's text. Raises UnavailableError where it cannot be written."""
-    return _write("txt", "\n".join(row.rstrip() for row in app.screen_rows()) + "\n")
+    return write("txt", "\n".join(row.rstrip() for row in app.screen_rows()) + "\n")
 
 
 def dump_svg(app: BootcartApp) -> Path:
     """The screen as SVG. Raises UnavailableError where it cannot be written."""
-    return _write("svg", app.export_screenshot(title="Bootcart"))
+    return write("svg", app.export_screenshot(title="Bootcart"))
 
 
 FARTHEST = "\x1b7\x1b[999;999H\x1b[6n\x1b8"

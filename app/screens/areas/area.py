@@ -65,7 +65,7 @@ class Area(Enduring, Screen[None], inherit_bindings=False):
     AUTO_FOCUS = None
 
     area: ClassVar[str] = ""
-    over: ClassVar[str] = ""
+    over: str = ""
     """The area this was opened from, for the breadcrumb."""
     nouns: ClassVar[frozenset[str]] = frozenset()
 

@@ -45,6 +45,8 @@ class EventsArea(Area):
         self.log_pane.filter(parse_filter(self.sought))
 
     def valid(self, action: Action) -> bool:
+        if action.id == "inspect":
+            return bool(self.log_pane.shown)
         return bool(self.log_pane.terms) or action.id not in ("next_match", "previous_match", "only_matches")
 
     def do_follow(self) -> None:
@@ -69,6 +71,11 @@ class EventsArea(Area):
     def do_only_matches(self) -> None:
         """`a`."""
         self.log_pane.filter(self.log_pane.terms, only=not self.log_pane.only)
+
+    def do_inspect(self) -> None:
+        """`I`."""
+        if self.log_pane.shown:
+            self.app.open_exchange(self.log_pane.shown[self.log_pane.cursor])
 
     def on_event_log_chosen(self, event: EventLog.Chosen) -> None:
         """Details."""

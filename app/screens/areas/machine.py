@@ -173,6 +173,8 @@ class MachineScreen(Area):
     def valid(self, action: Action) -> bool:
         if action.id == "fix":
             return self.machine is not None and bool(self.machine.status and self.machine.status.diagnosis)
+        if action.id == "inspect":
+            return self.tab == "events" and bool(self.log_pane.shown)
         if action.id == "reboot":
             return self.machine is not None and agent_listens(self.machine, self.app.session.now())
         return True
@@ -256,6 +258,17 @@ class MachineScreen(Area):
 
         if self.machine is not None:
             await choose(self.app, [self.machine])
+
+    async def do_capture(self) -> None:
+        """`C`."""
+        from app.screens.areas.inspect import write_capture
+
+        await write_capture(self.app, self.key)
+
+    def do_inspect(self) -> None:
+        """`I`."""
+        if self.log_pane.shown:
+            self.app.open_exchange(self.log_pane.shown[self.log_pane.cursor])
 
     def do_would_get(self) -> None:
         """`w`."""

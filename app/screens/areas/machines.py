@@ -164,7 +164,7 @@ class MachinesArea(ListArea):
         if action.id == "fix":
             current = self.table.current
             return bool(current and current.status and current.status.diagnosis)
-        if action.id in ("assign", "edit_machine", "forget", "would_get", "mark", "mark_range", "mark_all"):
+        if action.id in ("assign", "edit_machine", "forget", "would_get", "capture", "mark", "mark_range", "mark_all"):
             return bool(self.table.items)
         if action.id == "clear_marks":
             return bool(self.table.marks)
@@ -207,6 +207,13 @@ class MachinesArea(ListArea):
         from app.screens.loaders import choose
 
         await choose(self.app, self.targets())
+
+    async def do_capture(self) -> None:
+        """`C`."""
+        from app.screens.areas.inspect import write_capture
+
+        if self.table.current is not None:
+            await write_capture(self.app, str(self.table.current.id))
 
     def do_would_get(self) -> None:
         """`w`."""
