@@ -17,8 +17,6 @@ RING = (LoaderChoice.SNPONLY, LoaderChoice.IPXE, LoaderChoice.SHIM, LoaderChoice
 """The order in which an operator goes through them."""
 START_SECONDS = 20.0
 """iPXE asks for an address 2 to 5 s after it was loaded, 12 s where it waits for a slow card's link."""
-RETURN_SECONDS = 60.0
-"""UEFI that refuses a loader goes on in its boot order: it asks anew within this, were it on its next card."""
 
 BIOS, X64, ARM64 = "bios", "uefi-amd64", "uefi-arm64"
 FILES: dict[str, dict[LoaderChoice, str]] = {
@@ -53,9 +51,9 @@ class Evidence(StrEnum):
     """What shows that a loader did not start."""
 
     REFUSED = "refused"
-    """The firmware asked anew at once: Secure Boot, mostly."""
+    """UEFI asked anew, and it never ran: Secure Boot, mostly."""
     HUNG = "hung"
-    """Nothing was heard of it until the machine was started anew."""
+    """It ran, and nothing more was heard of it until the machine was started anew."""
     LOOPED = "looped"
     """It was loaded twice, and nothing was heard of it in between."""
 
@@ -117,10 +115,11 @@ def loader_named(name: str) -> tuple[str, LoaderChoice] | None:
 
 def judge(attempt: Attempt, now: float) -> Evidence | None:
     """What it means that the firmware asks anew now; None: it may have been switched off and on."""
-    gap = now - attempt.time
-    if attempt.kind != BIOS and not attempt.started and gap <= RETURN_SECONDS:
+    if attempt.kind != BIOS and not attempt.started:
+        # iPXE for UEFI looks for its own script, and shim for GRUB, before any driver of theirs can hang. Firmware goes
+        # on in its boot order at once, or stops in its menu until somebody switches it off and on.
         return Evidence.REFUSED
-    if gap >= START_SECONDS:
+    if now - attempt.time >= START_SECONDS:
         return Evidence.HUNG
     return Evidence.LOOPED if attempt.again else None
 

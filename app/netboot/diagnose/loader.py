@@ -5,10 +5,12 @@ from __future__ import annotations
 from app.model.event import Event
 from app.model.machine import LoaderChoice
 from app.netboot.bootpath import hopeful
-from app.netboot.cycle import RETURN_SECONDS, START_SECONDS
+from app.netboot.cycle import START_SECONDS
 from app.netboot.diagnose.case import BOOTING, FILES, Case, Found, Rule, missing, name_of, select, short
 from app.netboot.wire import pxe
 
+RETURN_SECONDS = 60.0
+"""UEFI that refuses a loader goes on in its boot order, and may try its next card first."""
 LOOPS = 3
 LOOP_SECONDS = 180.0
 _NEXT = "bootcart machines loader KEY next"

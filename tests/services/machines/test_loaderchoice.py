@@ -80,6 +80,15 @@ class Watched:
         self.hear(f"{kind}.started", mac, role="loader", file=name)
         self.hear(f"{kind}.sent", mac, role="loader", **{"file" if kind == "tftp" else "path": name})
 
+    def hangs(self, name: str = "ipxe.efi") -> LoaderChoice:
+        """It is loaded, starts, and hangs until somebody switches the machine off and on."""
+        self.loads(name)
+        if name == "shimx64.efi":
+            self.loads("grubx64.efi")
+        elif name != "grubx64.efi":
+            self.hear("tftp.missing", file="autoexec.ipxe")
+        return self.asks(after=90)
+
     def script(self, mac: str = MAC) -> None:
         self.hear("http.sent", mac, role="script", path=f"boot/{mac.replace(':', '-')}.ipxe")
 
@@ -129,9 +138,7 @@ def test_a_loader_that_was_heard_of_was_not_refused(watched: Watched, kind: str,
 
 def test_a_driver_that_hangs_gets_the_other_ipxe_and_what_works_is_its_cards(watched: Watched) -> None:
     watched.asks()
-    watched.loads()
-    watched.hear("tftp.missing", file="autoexec.ipxe")
-    assert watched.asks(after=90) is SNPONLY
+    assert watched.hangs() is SNPONLY
     watched.loads("snponly.efi")
     watched.asks(stage="ipxe")
     watched.script()
@@ -156,8 +163,7 @@ def test_an_inventory_tells_the_model_of_the_card(watched: Watched) -> None:
     watched.known(inventory=card)
     watched.known(STRANGE, inventory=card.model_copy(update={"nics": (Nic(name="e", mac=STRANGE, model="8086:1528"),)}))
     watched.asks()
-    watched.loads()
-    watched.asks(after=90)
+    watched.hangs()
     watched.loads("snponly.efi")
     watched.script()
 
@@ -171,13 +177,10 @@ def test_once_round_then_it_stops_and_says_so(watched: Watched) -> None:
     given, expected = "ipxe.efi", ["snponly", "shim", "grub", "auto"]
     machine = watched.known()
     for wanted in expected:
-        watched.asks()
-        watched.loads(given)
-        watched.asks(after=90)
+        watched.hangs(given)
         assert watched.choices.suited(MAC, 7).value == wanted
         given = FILES["uefi-amd64"].get(LoaderChoice(wanted), "ipxe.efi")
-    watched.loads()
-    assert watched.asks(after=90) is AUTO
+    assert watched.hangs() is AUTO
 
     *_, last = watched.said
     assert (len(watched.said), last.level, last.data["spent"]) == (4, Level.ERROR, True)
@@ -187,8 +190,7 @@ def test_once_round_then_it_stops_and_says_so(watched: Watched) -> None:
     assert watched.choices.told(machine) == "standard (ipxe, snponly, shim, grub failed)"
     watched.choices.reset(machine)
     assert (watched.choices.told(machine), watched.rows) == ("", {})
-    watched.loads()
-    assert watched.asks(after=90) is SNPONLY
+    assert watched.hangs() is SNPONLY
 
 
 def test_a_bios_that_is_started_anew_twice_before_anything_is_heard(watched: Watched) -> None:
