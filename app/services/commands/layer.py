@@ -40,6 +40,16 @@ class Change:
     after: Model | None
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a machine said of itself: `actor` is `machine:<name>`, each change a record before and after."""
+
+    actor: str
+    changes: Sequence[tuple[Machine | None, Machine]]
+    summary: str
+    audit: bool = True
+
+
 class CommandLayer:
     """The one door for mutation. Its methods may be called from any thread, and block until the change is durable.
 
@@ -226,6 +236,11 @@ class CommandLayer:
 
         `actor` is `machine:<name>`. Raises ConflictError when one of them takes what another machine has.
         """
+        self.report_all((Report(actor, changes, summary, audit),))
+
+    def report_all(self, reports: Sequence[Report]) -> None:
+        """The same for several at once: all of them are stored, or none."""
+        changes = [change for report in reports for change in report.changes]
         with self._lock:
             taken = {after.id: after for _, after in changes}
             for before, after in changes:
@@ -244,10 +259,12 @@ class CommandLayer:
                     objects.show(self._directory, before, after)
 
             self._database.write(work, then)
-        for before, after in changes:
-            if audit:
-                self._audit("create" if before is None else "update", "machines", actor, summary, before, after)
-            self._call(Change("machines", str(after.id), before, after))
+        for report in reports:
+            for before, after in report.changes:
+                if report.audit:
+                    kind = "create" if before is None else "update"
+                    self._audit(kind, "machines", report.actor, report.summary, before, after)
+                self._call(Change("machines", str(after.id), before, after))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

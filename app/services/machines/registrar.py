@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from app.clock import Clock
-from app.errors import ConflictError, InvalidError
+from app.errors import BootcartError, ConflictError, InvalidError
 from app.model.event import EventDraft, Level
 from app.model.fields import normal_mac
 from app.model.inventory import Cpu, Inventory
 from app.model.machine import Access, Machine, machine_id_for, machine_name_for
 from app.model.sizes import binary, decimal
 from app.netboot.words import plain
+from app.services.commands.layer import Report
 from app.services.machines import registration
 from app.services.machines.registration import MACS_MAX, Registration
 from app.services.machines.roster import Roster, record_of
@@ -28,6 +31,8 @@ FLUSH_AT_ONCE = 50
 AGENT_EVENTS = ("started", "failed", "rebooting")
 OUTPUT_MAX = 4000
 CONFLICTS_MAX = 256
+BATCH_MAX = 64
+"""Registrations that are stored at once."""
 
 
 class Reports(Protocol):
@@ -40,6 +45,26 @@ class Reports(Protocol):
     def report(
         self, actor: str, changes: Sequence[tuple[Machine | None, Machine]], summary: str, *, audit: bool = True
     ) -> None: ...
+
+    def report_all(self, reports: Sequence[Report], /) -> None:
+        """Several in one transaction: all of them are stored, or none."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Wanted:
+    """A registration that waits for those before it; then `machine` or `error` is what came of it."""
+
+    mac: str
+    address: IPv4Address
+    told: Registration
+    machine: Machine | None = None
+    new: bool = False
+    error: BaseException | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.machine is not None or self.error is not None
 
 
 class Registrar:
@@ -62,35 +87,90 @@ class Registrar:
         self._emit = emit
         self._clock = clock
         self._conflicts: dict[str, str] = {}
+        self._wanted: deque[_Wanted] = deque()
 
     def register(self, mac: str, address: IPv4Address, report: Mapping[str, Any]) -> Machine:
         """Find or make the record of the machine that booted from `mac` and holds `address`.
 
         Raises InvalidError for a garbled report, ConflictError naming both machines when it reports a MAC of another.
         """
-        told = registration.read(report)
-        mac = normal_mac(mac)
+        wanted = _Wanted(normal_mac(mac), address, registration.read(report))
+        self._wanted.append(wanted)
+        # Whoever gets in first takes along all that wait: a rack's registrations share their waits for the disk.
         with self._reports.exclusively():
-            try:
-                before = registration.identify(mac, told, self._like(mac, told), self._roster.alive)
-            except ConflictError as error:
-                self._conflict(mac, address, error)
-                raise
-            self._conflicts.pop(mac, None)
-            after = self._described(before or self._made(mac), mac, address, told)
-            # An address is one machine's: whoever was recorded with it gives it up first.
-            changes: list[tuple[Machine | None, Machine]] = [
-                (other, other.model_copy(update={"address": None}))
-                for other in self._directory.machines_at(address)
-                if other.id != after.id
-            ]
-            changes.append((before, after))
-            told_more = before is None or len(changes) > 1 or _told_more(before, after)
-            said = f"registered {after.name} ({mac})" if before is None else f"{after.name} registered again"
-            self._reports.report(f"machine:{after.name}", changes, said, audit=told_more)
-            self._roster.registered(after)
-        self._tell("registered", after, f"{after.name} registered", mac=mac, address=str(address), new=before is None)
+            if not wanted.over:
+                self._register_all()
+        if wanted.machine is None:
+            raise wanted.error or AssertionError("a registration that nobody took")
+        after = wanted.machine
+        said = f"{after.name} registered"
+        self._tell("registered", after, said, mac=wanted.mac, address=str(address), new=wanted.new)
         return after
+
+    def _register_all(self) -> None:
+        """Take those that wait, as many at once as have nothing to do with each other."""
+        while self._wanted:
+            batch: list[tuple[_Wanted, Report, Machine]] = []
+            touched: set[object] = set()
+            while self._wanted and len(batch) < BATCH_MAX:
+                wanted = self._wanted[0]
+                its = {wanted.mac, wanted.address, *wanted.told.macs, registration.telling_uuid(wanted.told.uuid)} - {
+                    ""
+                }
+                if its & touched:
+                    break
+                self._wanted.popleft()
+                try:
+                    report, after = self._report_of(wanted)
+                except Exception as error:
+                    wanted.error = error
+                    continue
+                touched |= {*its, *after.macs, after.id, after.name}
+                batch.append((wanted, report, after))
+            self._store(batch)
+
+    def _store(self, batch: Sequence[tuple[_Wanted, Report, Machine]]) -> None:
+        if not batch:
+            return
+        try:
+            self._reports.report_all([report for _, report, _ in batch])
+        except BootcartError as error:
+            if len(batch) > 1:
+                # One of them may be at fault.
+                for each in batch:
+                    self._store([each])
+            else:
+                batch[0][0].error = error
+            return
+        except BaseException as error:
+            for wanted, _, _ in batch:
+                wanted.error = error
+            return
+        for wanted, _, after in batch:
+            self._roster.registered(after)
+            wanted.machine = after
+
+    def _report_of(self, wanted: _Wanted) -> tuple[Report, Machine]:
+        """What is to be stored of a registration. Raises ConflictError."""
+        mac, address, told = wanted.mac, wanted.address, wanted.told
+        try:
+            before = registration.identify(mac, told, self._like(mac, told), self._roster.alive)
+        except ConflictError as error:
+            self._conflict(mac, address, error)
+            raise
+        self._conflicts.pop(mac, None)
+        after = self._described(before or self._made(mac), mac, address, told)
+        # An address is one machine's: whoever was recorded with it gives it up first.
+        changes: list[tuple[Machine | None, Machine]] = [
+            (other, other.model_copy(update={"address": None}))
+            for other in self._directory.machines_at(address)
+            if other.id != after.id
+        ]
+        changes.append((before, after))
+        wanted.new = before is None
+        told_more = before is None or len(changes) > 1 or _told_more(before, after)
+        said = f"registered {after.name} ({mac})" if before is None else f"{after.name} registered again"
+        return Report(f"machine:{after.name}", changes, said, told_more), after
 
     def _conflict(self, mac: str, address: IPv4Address, error: ConflictError) -> None:
         """Tell once of a machine that reports what is another's; its agent tries again and again."""
