@@ -28,6 +28,7 @@ DHCP_CEILINGS = ("authoritative", "proxy", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_SUBSYSTEMS: dict[str, tuple[str, ...]] = {
     "dhcp": ("app.services.dhcp", "app.netboot"),
+    "dhcp6": ("app.services.dhcp6", "app.netboot.dhcp6"),
     "tftp": ("app.services.tftp",),
     "http": ("app.services.boothttp", "app.services.bootfs"),
     "probe": ("app.services.probe", "app.services.gate"),
@@ -42,7 +43,7 @@ LOG_SUBSYSTEMS: dict[str, tuple[str, ...]] = {
     "engine": ("app.engine",),
 }
 """The parts whose log has a level of its own, and the loggers of each."""
-SERVICE_NAMES = ("dhcp", "proxydhcp", "tftp", "http", "probe", "router")
+SERVICE_NAMES = ("dhcp", "proxydhcp", "dhcp6", "tftp", "http", "probe", "router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ class Settings:
         default="authoritative", metadata={"doc": "the most this run may do: authoritative, proxy or off"}
     )
     take_over: bool = field(default=False, metadata={"doc": "serve authoritatively where another server answers"})
+    dhcp6: bool = field(default=False, metadata={"doc": "serve DHCPv6 on the subnets of IPv6"})
     dhcp_port: int = field(default=67, metadata={"doc": "UDP port of DHCP"})
+    dhcp6_port: int = field(default=547, metadata={"doc": "UDP port of DHCPv6"})
     pxe_port: int = field(default=4011, metadata={"doc": "UDP port of ProxyDHCP boot requests"})
     tftp_port: int = field(default=69, metadata={"doc": "UDP port of TFTP"})
     http_port: int = field(default=8090, metadata={"doc": "TCP port of boot HTTP"})
@@ -90,7 +93,7 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 
 
 def _one(name: str, raw: Any) -> Any:
-    if name == "take_over":
+    if name in ("take_over", "dhcp6"):
         chosen = _SWITCH.get(str(raw).lower())
         if chosen is None:
             raise InvalidError(f"{raw!r} is neither yes nor no", hint="give true or false", field=name)

@@ -26,7 +26,7 @@ _SWITCH_SECONDS = 0.001
 _COLLECT = (20_000, 50, 100)
 
 _LIST_FIELDS = frozenset({"interface", "file_root", "disable"})
-_SWITCHES = frozenset({"take_over"})
+_SWITCHES = frozenset({"take_over", "dhcp6"})
 
 
 def flag_of(setting: Field[Any]) -> str:

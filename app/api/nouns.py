@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import UnionType
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
@@ -19,7 +20,8 @@ from app.model.engine import Preference
 from app.model.fields import Model
 from app.model.machine import Machine
 from app.model.profile import Profile
-from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet import Reservation
+from app.model.subnet6 import AnyLease, AnySubnet
 
 Drain = Annotated[bool, Query(description="leases that are left behind end when next renewed, instead of a refusal")]
 JsonObject = Annotated[dict[str, Any], Body(description="the fields, as in the model")]
@@ -30,7 +32,7 @@ class Noun:
     """A stored kind of object: its path, its model, its key, and which verbs it has."""
 
     name: str
-    model: type[Model]
+    model: type[Model] | UnionType
     key: str = "name"
     create: bool = False
     update: bool = False
@@ -42,9 +44,9 @@ class Noun:
 NOUNS = (
     Noun("machines", Machine, key="id", create=True, update=True, delete=True),
     Noun("profiles", Profile, create=True, update=True, delete=True),
-    Noun("subnets", Subnet, create=True, update=True, delete=True, drains=True),
+    Noun("subnets", AnySubnet, create=True, update=True, delete=True, drains=True),
     Noun("reservations", Reservation, key="address", create=True, update=True, delete=True),
-    Noun("leases", Lease, key="address", delete=True),
+    Noun("leases", AnyLease, key="address", delete=True),
     Noun("bootenvs", BootEnv),
     Noun("prefs", Preference),
 )

@@ -7,9 +7,10 @@ of them, and so does a verb of the command line.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from app.client.wire import Wire, model_of, page_of, params_of, path_of
 from app.errors import TimedOutError, UnavailableError, UnreachableError
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from app.model.event import Event
     from app.model.machine import Machine
     from app.model.profile import Profile
-    from app.model.subnet import Lease, Reservation, Subnet
+    from app.model.subnet import Reservation
+    from app.model.subnet6 import AnyLease, AnySubnet
     from app.model.timeline import Timeline
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -35,6 +37,21 @@ PATIENCE_SECONDS = 10.0
 SILENCE_SECONDS = 40.0
 """The engine fills silence every 15 s: a stream silent for longer is dead."""
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
+
+class _Families:
+    """Stands for a model where a noun's objects are of IPv4 or of IPv6: network or address tell which."""
+
+    def __init__(self, four: type[Model], six: type[Model]) -> None:
+        self._four, self._six = four, six
+        self.__name__ = four.__name__
+
+    def model_validate(self, item: Any, **how: Any) -> Model:
+        told = item.get("cidr") or item.get("address")
+        return (self._six if ":" in str(told) else self._four).model_validate(item, **how)
+
+    def model_validate_json(self, content: bytes | str, **how: Any) -> Model:
+        return self.model_validate(json.loads(content), **how)
 
 
 class _Readable(Generic[ModelT]):
@@ -94,8 +111,8 @@ class _Machines(_Editable["Machine"]):
         return (await self._wire.ask("GET", path_of(self._noun, key, "script"))).decode()
 
 
-class _Subnets(_Editable["Subnet"]):
-    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Subnet:
+class _Subnets(_Editable["AnySubnet"]):
+    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> AnySubnet:
         params = [("drain", "true")] if drain else []
         answer = await self._wire.ask("PATCH", path_of(self._noun, key), params=params, body=changes)
         return model_of(self._kind, answer)
@@ -222,8 +239,9 @@ class HttpClient:
     @property
     def subnets(self) -> _Subnets:
         from app.model.subnet import Subnet
+        from app.model.subnet6 import Subnet6
 
-        return _Subnets(self._wire, "subnets", Subnet)
+        return _Subnets(self._wire, "subnets", cast("Any", _Families(Subnet, Subnet6)))
 
     @property
     def reservations(self) -> _Editable[Reservation]:
@@ -232,10 +250,11 @@ class HttpClient:
         return _Editable(self._wire, "reservations", Reservation)
 
     @property
-    def leases(self) -> _Leases[Lease]:
+    def leases(self) -> _Leases[AnyLease]:
         from app.model.subnet import Lease
+        from app.model.subnet6 import Lease6
 
-        return _Leases(self._wire, "leases", Lease)
+        return _Leases(self._wire, "leases", cast("Any", _Families(Lease, Lease6)))
 
     @property
     def bootenvs(self) -> _BootEnvs[BootEnv]:

@@ -22,7 +22,8 @@ from app.model.machine import Machine
 from app.model.packets import Exchange, Packet
 from app.model.profile import Profile
 from app.model.query import Page, Query
-from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet import Reservation
+from app.model.subnet6 import AnyLease, AnySubnet
 from app.model.timeline import Timeline
 
 T = TypeVar("T")
@@ -48,10 +49,10 @@ class Editable(Readable[T], Protocol[T]):
     async def delete(self, key: str) -> None: ...
 
 
-class Subnets(Editable[Subnet], Protocol):
+class Subnets(Editable[AnySubnet], Protocol):
     """Subnets; the key is the name."""
 
-    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> Subnet:
+    async def update(self, key: str, changes: Mapping[str, Any], *, drain: bool = False) -> AnySubnet:
         """Change the named fields. Raises ConflictError naming live leases left behind; with `drain` they run out."""
         ...
 
@@ -93,7 +94,7 @@ class Machines(Editable[Machine], Protocol):
         ...
 
 
-class Leases(Readable[Lease], Protocol):
+class Leases(Readable[AnyLease], Protocol):
     """Leases; the key is the address."""
 
     async def delete(self, key: str) -> None:

@@ -16,6 +16,7 @@ from app.engine import logs
 from app.engine.closing import Closing
 from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
+from app.engine.ipv6 import Ipv6
 from app.engine.notify import keep, notify
 from app.engine.port import Operations
 from app.engine.recordings import Recordings
@@ -71,6 +72,7 @@ class Parts:
     registrar: Registrar
     operations: Operations
     closing: Closing
+    ipv6: Ipv6
     inbox: Inbox
     emit: Emit
 
@@ -103,7 +105,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         files,
         mint=lambda claims: mint(claims, key),
         verify=lambda token, peer: verify(
-            token, key, now=clock.now(), address=peer, lease=store.directory.lease_at(peer)
+            token, key, now=clock.now(), address=peer, lease=store.directory.holder_of(peer)
         ),
         emit=emit,
         clock=clock,
@@ -170,6 +172,8 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
             registry.add(service, thread)
 
     watch = _watched(registry, boot, store, (dhcp, proxy), (tftp, http))
+    ipv6 = Ipv6(settings, store, segments, policy, emit, clock)
+    ipv6.register(registry, watch)
 
     scene = Scene(settings, store.directory, segments, registry, clock)
     diagnoses = Diagnoses(roster, scene.judge, emit, clock)
@@ -178,6 +182,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
 
     def changed(change: Change) -> None:
         diagnoses.changed()
+        ipv6.changed(change)
         if change.noun == "subnets":
             segments.subnets_changed()
         elif isinstance(change.after, Preference) and change.after.name == "log-level":
@@ -195,10 +200,24 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
             logs.apply_levels(chosen)
     foresight = Foresight(settings, store, dhcp, tree, segments.listing, registry.services)
     operations = Operations(
-        settings, store, layer, segments, registry, tree, roster, foresight, diagnoses, recordings, loaders, inbox, stop, clock
+        settings,
+        store,
+        layer,
+        segments,
+        registry,
+        tree,
+        roster,
+        foresight,
+        diagnoses,
+        recordings,
+        loaders,
+        inbox,
+        ipv6.shown,
+        stop,
+        clock,
     )
     closing = Closing(store.directory, layer, emit, clock)
-    return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, inbox, emit)
+    return Parts(segments, registry, boot, watch, diagnoses, registrar, operations, closing, ipv6, inbox, emit)
 
 
 def _loaders(store: Store, tree: BootFs, emit: Emit, clock: Clock) -> LoaderChoices:
@@ -267,6 +286,7 @@ def port_owners(settings: Settings, environment: Mapping[str, str]) -> dict[str,
     told = dict(entry.split("=", 1) for entry in environment.get("BOOTCART_PORT_OWNERS", "").split(";") if "=" in entry)
     ports = {
         "dhcp": f"udp/{settings.dhcp_port}",
+        "dhcp6": f"udp/{settings.dhcp6_port}",
         "proxydhcp": f"udp/{settings.pxe_port}",
         "tftp": f"udp/{settings.tftp_port}",
         "http": f"tcp/{settings.http_port}",

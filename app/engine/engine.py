@@ -61,9 +61,11 @@ class Engine:
         try:
             # Machines first: what an operator needs is imported after DHCP answers. Before all of it the segments are
             # asked for other servers: that takes its time, in which the rest starts.
-            for name in ("interfaces", "probe", "content", "dhcp", "proxydhcp", "router", "tftp", "http"):
+            for name in ("interfaces", "probe", "content", "dhcp", "proxydhcp", "dhcp6", "router", "tftp", "http"):
                 # A turn of the loop brings the wish to stop that came meanwhile.
                 await asyncio.sleep(0)
+                if name == "dhcp6" and not self._settings.dhcp6:
+                    continue
                 if name not in self._settings.disable and not self._stopping.is_set():
                     await parts.registry.start(name)
                 if name == "probe":
@@ -91,6 +93,7 @@ class Engine:
             await asyncio.to_thread(parts.diagnoses.stop)
             await asyncio.to_thread(parts.operations.recordings.stop)
             parts.boot.stop()
+            parts.ipv6.stop()
             await asyncio.to_thread(parts.registrar.flush)
 
     def _stop_soon(self) -> Callable[[str], None]:

@@ -64,12 +64,15 @@ class Loaders(Protocol):
 class HeldSubnets:
     """The command layer, whose subnets show why they are held at the moment."""
 
-    def __init__(self, layer: CommandLayer, overlay: Callable[[Subnet], Subnet]) -> None:
+    def __init__(
+        self, layer: CommandLayer, overlay: Callable[[Subnet], Subnet], overlay6: Callable[[Model], Model]
+    ) -> None:
         self._layer = layer
         self._overlay = overlay
+        self._overlay6 = overlay6
 
     def _shown(self, model: Model) -> Model:
-        return self._overlay(model) if isinstance(model, Subnet) else model
+        return self._overlay(model) if isinstance(model, Subnet) else self._overlay6(model)
 
     def listing(self, noun: str) -> Sequence[Model]:
         found = self._layer.listing(noun)
@@ -121,6 +124,7 @@ class Operations:
         recordings: Recordings,
         loaders: Loaders,
         inbox: Inbox,
+        overlay6: Callable[[Model], Model],
         stop: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -140,7 +144,7 @@ class Operations:
         self._clock = clock
         self._started = clock.now()
         self._instance = uuid.uuid4()
-        self.commands = HeldSubnets(layer, segments.gate.overlay)
+        self.commands = HeldSubnets(layer, segments.gate.overlay, overlay6)
         self.events = store.events
         self.recordings = recordings
         self.ready = False

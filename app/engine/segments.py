@@ -12,8 +12,10 @@ from app.config import Settings
 from app.model.engine import ForeignServer, Interface, Service
 from app.model.event import EventDraft, Level
 from app.model.subnet import SubnetMode
+from app.model.subnet6 import Subnet6
+from app.netboot.wire.icmp6 import Advice
 from app.services.gate import SegmentGate
-from app.services.interfaces import InterfaceService, describe_changes, renames
+from app.services.interfaces import InterfaceService, addresses6, describe_changes, renames
 from app.services.outages import Outage, affected, outage
 from app.services.probe import ProbeService
 from app.services.registry import Registry
@@ -44,7 +46,7 @@ class Segments:
             # A run that gives no addresses contends with nobody.
             take_over=settings.take_over or settings.dhcp != "authoritative",
         )
-        self.router = RouterService(self._answering, clock)
+        self.router = RouterService(self._answering, clock, self._advice)
         self._watch: asyncio.Task[None] | None = None
         self._patrol: asyncio.Task[None] | None = None
         # Where each subnet was when it last was anywhere, by name; and what interfaces that went are called now.
@@ -172,7 +174,27 @@ class Segments:
             for subnet in self.gate.subnets()
             if subnet.enabled and subnet.mode in booting and (segment := self.gate.segment_of(subnet)) is not None
         }
+        names |= {i.name for i in self.interfaces.current() if self._subnet6(i.name) is not None}
         return [i for i in self.interfaces.current() if i.name in names and self._serves(i.name)]
+
+    def _subnet6(self, name: str) -> Subnet6 | None:
+        """The subnet that DHCPv6 serves on an interface; none where this run serves none."""
+        if not self._settings.dhcp6:
+            return None
+        served = [each for each in self._directory.subnets6() if each.enabled and each.mode is not SubnetMode.OFF]
+        own = [each.ip for each in addresses6().get(name, ())] if served else []
+        return next(
+            (
+                each
+                for each in served
+                if each.interface == name or (not each.interface and any(address in each.cidr for address in own))
+            ),
+            None,
+        )
+
+    def _advice(self, name: str) -> Advice | None:
+        subnet = self._subnet6(name)
+        return None if subnet is None else Advice(subnet.cidr, managed=not subnet.stateless)
 
     async def _ask(self, name: str) -> Sequence[ForeignServer]:
         if self.probe.name in self._settings.disable:

@@ -91,9 +91,9 @@ def apply(items: Iterable[ModelT], query: Query) -> Page[ModelT]:
         kept.append((item, dumped))
     if query.sort:
         name = query.sort.lstrip("-")
-        if kept and name not in kept[0][1]:
+        if kept and all(name not in dumped for _, dumped in kept):
             raise InvalidError(f"no field {name!r} to sort by", hint="one of " + ", ".join(kept[0][1]), field="sort")
-        kept.sort(key=lambda pair: _order(pair[1][name]), reverse=query.sort.startswith("-"))
+        kept.sort(key=lambda pair: _order(pair[1].get(name)), reverse=query.sort.startswith("-"))
     end = query.offset + min(query.limit, LIMIT_MAX)
     return Page(tuple(item for item, _ in kept[query.offset : end]), total=len(kept), offset=query.offset)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -38,6 +38,9 @@ _HOPEFUL = re.compile(
 )
 
 
+Address = IPv4Address | IPv6Address
+
+
 class Role(StrEnum):
     """What a file is for the machine that asks for it."""
 
@@ -58,8 +61,8 @@ class FileRequest:
     """Somebody asks for a file: `path` is normalised, `local` the address of ours that was asked."""
 
     path: str
-    peer: IPv4Address
-    local: IPv4Address
+    peer: Address
+    local: Address
     port: int = 0
     protocol: str = "http"
     query: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -116,6 +117,17 @@ def classify(request: DhcpPacket) -> Firmware:
     guid = pxe.guid(options.get(opt.MACHINE_GUID, b""))
     hostname = plain(options.get(opt.HOST_NAME, b""), 63)
     return replace(common, guid=guid, hostname=hostname) if guid or hostname else common
+
+
+def of_classes(
+    *, vendor_class: bytes, user_classes: Sequence[bytes], architectures: Sequence[int], guid: str = ""
+) -> Firmware:
+    """The same from what a DHCPv6 message says (RFC 8415 section 21.15 and 21.16, RFC 5970 section 3.3)."""
+    classes = (
+        b"iPXE" if b"iPXE" in user_classes else b"".join(bytes((len(each) & 0xFF,)) + each for each in user_classes)
+    )
+    numbers = b"".join(each.to_bytes(2, "big") for each in architectures)
+    return replace(_classify(vendor_class, classes, b"", numbers, pi_card=False), guid=guid)
 
 
 @lru_cache(maxsize=256)

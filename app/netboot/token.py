@@ -13,10 +13,11 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
 
-from app.model.subnet import Lease, LeaseState
+from app.model.subnet import LeaseState
+from app.model.subnet6 import AnyLease
 
 KEY_BYTES = 32
 MASK = "********"
@@ -76,7 +77,7 @@ class Claims:
 
     kind: TokenKind
     mac: str
-    address: IPv4Address
+    address: IPv4Address | IPv6Address
     expires: float
     since: float = 0.0
     machine: str = ""
@@ -144,7 +145,7 @@ def read(token: str, key: bytes) -> Claims:
         return Claims(
             kind=TokenKind(said["k"]),
             mac=str(said["m"]),
-            address=IPv4Address(said["a"]),
+            address=ip_address(said["a"]),
             expires=float(said["e"]),
             since=said["s"] / 1000,
             machine=str(said.get("i", "")),
@@ -154,7 +155,7 @@ def read(token: str, key: bytes) -> Claims:
         raise TokenRefusedError(Why.MALFORMED) from None
 
 
-def verify(token: str, key: bytes, *, now: float, address: IPv4Address, lease: Lease | None) -> Claims:
+def verify(token: str, key: bytes, *, now: float, address: IPv4Address | IPv6Address, lease: AnyLease | None) -> Claims:
     """The claims of a token that is good at `now` (epoch seconds) for a request from `address`.
 
     `lease` is the one that holds for that address now. Raises TokenRefusedError.
@@ -169,7 +170,7 @@ def verify(token: str, key: bytes, *, now: float, address: IPv4Address, lease: L
     return claims
 
 
-def _same_lease(claims: Claims, lease: Lease | None) -> bool:
+def _same_lease(claims: Claims, lease: AnyLease | None) -> bool:
     return (
         lease is not None
         and lease.state is LeaseState.BOUND

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.model.engine import EngineInfo, Interface, Service
     from app.model.event import Event
     from app.model.machine import Machine
-    from app.model.subnet import Subnet
+    from app.model.subnet6 import AnySubnet
 
 RING = 2000
 """Events kept for the log panes."""
@@ -81,7 +81,7 @@ class Session:
         self.info: EngineInfo | None = None
         self.services: tuple[Service, ...] = ()
         self.interfaces: tuple[Interface, ...] = ()
-        self.subnets: tuple[Subnet, ...] = ()
+        self.subnets: tuple[AnySubnet, ...] = ()
         self.machines: dict[str, Machine] = {}
         self.listed = False
         """The engine has said which machines there are."""

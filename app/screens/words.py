@@ -12,7 +12,8 @@ from app.model.inert import inert
 
 if TYPE_CHECKING:
     from app.model.machine import Machine
-    from app.model.subnet import Range, Subnet
+    from app.model.subnet import Range
+    from app.model.subnet6 import AnySubnet, Range6
 
 # What a VT's font (CP437) or a serial line is sure to have; anything else is replaced on a console.
 CP437 = frozenset("─│┌┐└┘├┤┬┴┼═║░▒▓█▄▀▌▐■√»«·≡±▲▼►◄○•↑↓→←")
@@ -116,12 +117,12 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def ranges(subnet: Subnet) -> str:
+def ranges(subnet: AnySubnet) -> str:
     """The ranges of a subnet as an operator types them."""
     return ", ".join(span_text(one) for one in subnet.ranges)
 
 
-def span_text(one: Range) -> str:
+def span_text(one: Range | Range6) -> str:
     """A range as an operator types it."""
     return f"{one.start}-{one.end}"
 

@@ -8,7 +8,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Interface, IPv6Address
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _GROUPS = 0x1 | 0x10 | 0x40
 _SETTLE = 0.05
 _SYS = Path("/sys/class/net")
 _INET6 = Path("/proc/net/if_inet6")
+_DAD_FAILED, _TENTATIVE = 0x08, 0x40  # linux/if_addr.h
 
 
 def _read(path: Path) -> str:
@@ -88,6 +89,16 @@ def holding6(address: IPv6Address, table: Path = _INET6) -> set[str]:
         if octets == address.packed.hex() and address.scope_id in (None, str(int(index, 16))):
             held.add(name)
     return held
+
+
+def addresses6(table: Path = _INET6) -> dict[str, list[IPv6Interface]]:
+    """The IPv6 addresses of each interface, those left out that are not proven to be its own yet (RFC 4862 5.4)."""
+    found: dict[str, list[IPv6Interface]] = {}
+    for line in _read(table).splitlines():
+        octets, _, length, _, flags, name = line.split()
+        if not int(flags, 16) & (_TENTATIVE | _DAD_FAILED):
+            found.setdefault(name, []).append(IPv6Interface((int(octets, 16), int(length, 16))))
+    return found
 
 
 async def _ip(*arguments: str) -> list[dict[str, Any]]:

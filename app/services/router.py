@@ -53,8 +53,18 @@ class RouterService:
 
     name = "router"
 
-    def __init__(self, interfaces: Callable[[], Sequence[Interface]], clock: Clock) -> None:
-        """`interfaces` gives those the engine serves now; call `follow()` when that changes."""
+    def __init__(
+        self,
+        interfaces: Callable[[], Sequence[Interface]],
+        clock: Clock,
+        advice: Callable[[str], icmp6.Advice | None] = lambda _: None,
+    ) -> None:
+        """`interfaces` gives those the engine serves now; call `follow()` when that changes.
+
+        `advice` tells what machines on an interface are to know where DHCPv6 is served there: who solicits is answered
+        at once, for it asks DHCPv6 only when it is told to.
+        """
+        self._advice = advice
         self._interfaces = interfaces
         self._clock = clock
         self._sockets: dict[str, socket.socket] = {}
@@ -118,7 +128,8 @@ class RouterService:
                 self._routers[name] = now
             return
         self.counters["solicitations"] += 1
-        if now - self._booting.get(message.src_mac, -_BOOTING) < _BOOTING:
+        booting = now - self._booting.get(message.src_mac, -_BOOTING) < _BOOTING
+        if booting or self._advice(name) is not None:
             self._answer(name, message)
         else:
             _remember(self._pending, message.src_mac, (now, name, message))
@@ -138,7 +149,8 @@ class RouterService:
         raw = self._sockets.get(name)
         if interface is None or interface.mac is None or raw is None:
             return
-        frame = icmp6.no_router(interface.mac, icmp6.link_local(interface.mac), message.src_mac, message.src)
+        own, advice = icmp6.link_local(interface.mac), self._advice(name)
+        frame = icmp6.no_router(interface.mac, own, message.src_mac, message.src, advice)
         try:
             raw.send(frame)
         except OSError as error:

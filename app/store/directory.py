@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from app.clock import Clock
@@ -14,8 +14,10 @@ from app.model.engine import PREFERENCES, Preference
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Lease, LeaseState, Reservation, Subnet
-from app.store import lease_rows, records
+from app.model.subnet6 import AnyLease, Subnet6
+from app.store import lease6_rows, lease_rows, records
 from app.store.database import Database
+from app.store.directory6 import Directory6
 from app.store.records import Stored
 
 DEFAULTS = MappingProxyType({preference.name: preference.default for preference in PREFERENCES})
@@ -48,10 +50,12 @@ class Directory:
         self._leases_of: dict[str, dict[IPv4Address, Lease]] = {}
         self._learned: dict[IPv4Address, Lease] = {}
         self._bootenvs: dict[str, BootEnv] = {}
+        self.six = Directory6(clock)
         with database.read() as connection:
             self._prefs = records.load_prefs(connection)
             stored = (
                 *records.load(connection, Subnet),
+                *records.load(connection, Subnet6),
                 *records.load(connection, Reservation),
                 *records.load(connection, Profile),
                 *records.load(connection, Machine),
@@ -59,6 +63,7 @@ class Directory:
             for model in stored:
                 self._put(model)
             self.put_leases(lease_rows.load(connection))
+            self.six.put_leases(lease6_rows.load(connection))
 
     def subnets(self) -> Sequence[Subnet]:
         """Every subnet, by network address."""
@@ -71,6 +76,10 @@ class Directory:
     def subnet_of(self, address: IPv4Address) -> Subnet | None:
         """The subnet an address is in; subnets do not overlap."""
         return next((subnet for subnet in self._subnets_sorted if address in subnet.cidr), None)
+
+    def subnets6(self) -> Sequence[Subnet6]:
+        """Every subnet of IPv6, by network address."""
+        return self.six.subnets()
 
     def reservations(self) -> Sequence[Reservation]:
         """Every reservation."""
@@ -136,6 +145,10 @@ class Directory:
         heard = self._learned.get(address)
         return heard if heard is not None and heard.expires > now else None
 
+    def holder_of(self, address: IPv4Address | IPv6Address) -> AnyLease | None:
+        """Who holds an address of either protocol now."""
+        return self.lease_at(address) if isinstance(address, IPv4Address) else self.six.lease_at(address)
+
     def lease_of(self, mac: str) -> Lease | None:
         """The address this MAC holds now (the newest, where it holds several), as `lease_at` understands it."""
         now = self._clock.now()
@@ -175,6 +188,10 @@ class Directory:
     def preferences(self) -> Sequence[Preference]:
         """Every preference with its value now."""
         return tuple(each.model_copy(update={"value": self.preference(each.name)}) for each in PREFERENCES)
+
+    def internal(self, name: str) -> str:
+        """What the engine keeps for itself under a name that begins with a dot; empty where nothing was kept."""
+        return self._prefs.get(name, "")
 
     def holding(self) -> bool:
         """The hold switch is on: no boot service answers anyone."""
@@ -239,6 +256,8 @@ class Directory:
         elif isinstance(model, Subnet):
             self._subnets[model.name] = model
             self._sort()
+        elif isinstance(model, Subnet6):
+            self.six.put_subnet(model, model)
         elif isinstance(model, Profile):
             self._profiles[model.name] = model
         else:
@@ -268,6 +287,9 @@ class Directory:
             if after is None:
                 self._subnets.pop(before.name, None)
                 self._sort()
+        elif isinstance(before, Subnet6):
+            if after is None:
+                self.six.put_subnet(before, None)
         elif isinstance(before, Profile):
             if after is None:
                 self._profiles.pop(before.name, None)

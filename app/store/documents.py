@@ -11,6 +11,7 @@ from app.errors import BootcartError
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
+from app.model.subnet6 import Subnet6
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -32,17 +33,22 @@ def from_body(kind: type[ModelT], body: Mapping[str, Any]) -> ModelT:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise BootcartError(
-            f"the stored {kind.__name__.lower()} {name!r} cannot be read: {field or 'body'}: {first['msg']}",
+            f"the stored {noun_of(kind)} {name!r} cannot be read: {field or 'body'}: {first['msg']}",
             hint="restore a backup of the database",
         ) from error
 
 
-def projections(model: Machine | Subnet | Reservation | Profile) -> dict[str, Any]:
+def noun_of(kind: BaseModel | type[BaseModel]) -> str:
+    """What an operator calls an object of this kind: `subnet`, whichever protocol it is of."""
+    return (kind if isinstance(kind, type) else type(kind)).__name__.lower().rstrip("6")
+
+
+def projections(model: Machine | Subnet | Subnet6 | Reservation | Profile) -> dict[str, Any]:
     """The columns beside the body: the key first, then what is unique or indexed."""
     if isinstance(model, Machine):
         address = str(model.address) if model.address is not None else None
         return {"id": str(model.id), "name": model.name, "address": address, "bootenv": model.bootenv}
-    if isinstance(model, Subnet):
+    if isinstance(model, (Subnet, Subnet6)):
         return {"name": model.name, "cidr": str(model.cidr)}
     if isinstance(model, Profile):
         return {"name": model.name}

@@ -12,15 +12,17 @@ from app.errors import ConflictError
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
+from app.model.subnet6 import Subnet6
 from app.store import tables
-from app.store.documents import from_body, projections, to_body
+from app.store.documents import from_body, noun_of, projections, to_body
 
-Stored = Machine | Subnet | Reservation | Profile
-StoredT = TypeVar("StoredT", Machine, Subnet, Reservation, Profile)
+Stored = Machine | Subnet | Subnet6 | Reservation | Profile
+StoredT = TypeVar("StoredT", Machine, Subnet, Subnet6, Reservation, Profile)
 
 _TABLES: dict[type[Stored], Table] = {
     Machine: tables.machines,
     Subnet: tables.subnets,
+    Subnet6: tables.subnets,
     Reservation: tables.reservations,
     Profile: tables.profiles,
 }
@@ -28,7 +30,12 @@ _TABLES: dict[type[Stored], Table] = {
 
 def load(connection: Connection, kind: type[StoredT]) -> list[StoredT]:
     """Every stored object of a kind, validated."""
-    rows = connection.execute(sa.select(_TABLES[kind].c.body)).scalars().all()
+    table = _TABLES[kind]
+    query = sa.select(table.c.body)
+    if table is tables.subnets:
+        of_ipv6 = table.c.cidr.contains(":")
+        query = query.where(of_ipv6 if kind is Subnet6 else ~of_ipv6)
+    rows = connection.execute(query).scalars().all()
     return [from_body(kind, body) for body in rows]
 
 
@@ -110,6 +117,6 @@ def _save_macs(connection: Connection, before: Stored | None, after: Machine) ->
 def _moved(before: Stored) -> ConflictError:
     key = next(iter(projections(before).values()))
     return ConflictError(
-        f"{type(before).__name__.lower()} {key} was changed by somebody else in the meantime",
+        f"{noun_of(before)} {key} was changed by somebody else in the meantime",
         hint="look at it again, then repeat the change",
     )

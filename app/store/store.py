@@ -10,6 +10,7 @@ from app.store.database import Database
 from app.store.directory import Directory
 from app.store.events import EventLog
 from app.store.leases import LeaseJournal
+from app.store.leases6 import Lease6Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Store:
     database: Database
     directory: Directory
     leases: LeaseJournal
+    leases6: Lease6Journal
     events: EventLog
 
     def close(self) -> None:
@@ -36,8 +38,9 @@ def open_store(data_dir: Path, clock: Clock, url: str = "") -> Store:
     try:
         directory = Directory(database, clock)
         leases = LeaseJournal(database, directory)
+        leases6 = Lease6Journal(database, directory)
         events = EventLog(database, directory, clock)
     except BaseException:
         database.close()
         raise
-    return Store(database, directory, leases, events)
+    return Store(database, directory, leases, leases6, events)

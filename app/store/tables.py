@@ -34,7 +34,7 @@ class MachineMacRow(SQLModel, table=True):
 
 
 class SubnetRow(SQLModel, table=True):
-    """A subnet."""
+    """A subnet, of IPv4 or IPv6: its network tells which."""
 
     __tablename__ = "subnets"  # pyright: ignore[reportAssignmentType]
 
@@ -103,6 +103,22 @@ loaders = Table(
     Column("loader", String, nullable=False),
     Column("tried", String, nullable=False),
     Column("works", Integer, nullable=False),
+)
+
+leases6 = Table(
+    "leases6",
+    SQLModel.metadata,
+    Column("address", String, primary_key=True),
+    Column("mac", String, nullable=False),
+    Column("client_id", String, nullable=False),
+    Column("iaid", BigInteger, nullable=False),
+    Column("proven", Integer, nullable=False),
+    Column("subnet", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("hostname", String, nullable=False),
+    Column("interface", String, nullable=False),
 )
 
 events = Table(

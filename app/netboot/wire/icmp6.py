@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from app.netboot.wire.frames import checksum, mac_bytes
 
@@ -13,6 +13,9 @@ ROUTER_SOLICITATION = 133
 ROUTER_ADVERTISEMENT = 134
 _ICMPV6 = 58
 _SOURCE_LINK_ADDRESS = 1
+_PREFIX = 3
+_MANAGED, _OTHER, _ON_LINK = 0x80, 0x40, 0x80
+_PREFIX_SECONDS = 7200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,36 @@ def link_local(mac: str) -> IPv6Address:
     return IPv6Address(bytes.fromhex("fe80000000000000") + bytes([raw[0] ^ 2]) + raw[1:3] + b"\xff\xfe" + raw[3:])
 
 
-def no_router(src_mac: str, src: IPv6Address, dst_mac: str, dst: IPv6Address) -> bytes:
-    """A unicast advertisement with router lifetime 0, no prefix and no flags: "do not wait, there is no router here".
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a machine is told where DHCPv6 is served and no router tells it: to ask, and which prefix is on its link."""
+
+    prefix: IPv6Network
+    managed: bool = True
+    """Addresses are given; false: the rest alone (RFC 4861 section 4.2)."""
+
+    @property
+    def flags(self) -> int:
+        return _MANAGED | _OTHER if self.managed else _OTHER
+
+    @property
+    def option(self) -> bytes:
+        """On the link, and no address is to be formed from it (RFC 4861 section 4.6.2)."""
+        head = struct.pack("!BBBBIII", _PREFIX, 4, self.prefix.prefixlen, _ON_LINK, *(2 * [_PREFIX_SECONDS]), 0)
+        return head + self.prefix.network_address.packed
+
+
+def no_router(src_mac: str, src: IPv6Address, dst_mac: str, dst: IPv6Address, advice: Advice | None = None) -> bytes:
+    """A unicast advertisement with router lifetime 0: "do not wait, there is no router here"; with `advice`, the rest.
 
     An unspecified `dst` (a solicitation from `::`) is answered to the sender's own link-local address.
     """
     if dst == IPv6Address("::"):
         dst = link_local(dst_mac)
-    body = struct.pack("!BBHBBHII", ROUTER_ADVERTISEMENT, 0, 0, 64, 0, 0, 0, 0)
+    flags = advice.flags if advice is not None else 0
+    body = struct.pack("!BBHBBHII", ROUTER_ADVERTISEMENT, 0, 0, 64, flags, 0, 0, 0)
     body += struct.pack("!BB6s", _SOURCE_LINK_ADDRESS, 1, mac_bytes(src_mac))
+    body += advice.option if advice is not None else b""
     pseudo = src.packed + dst.packed + struct.pack("!II", len(body), _ICMPV6)
     body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
     header = struct.pack("!IHBB16s16s", 6 << 28, len(body), _ICMPV6, 255, src.packed, dst.packed)

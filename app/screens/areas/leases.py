@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.model.fields import is_host_name
-from app.model.subnet import Lease, LeaseState
+from app.model.subnet import LeaseState
+from app.model.subnet6 import AnyLease
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.registry import Action
@@ -30,7 +31,7 @@ class LeasesArea(ListArea):
     BINDINGS = bindings("leases")
 
     def __init__(self) -> None:
-        columns: Sequence[Column[Lease]] = (
+        columns: Sequence[Column[AnyLease]] = (
             Column("STATE", lambda one: LOOKS[one.state], least=8, most=10),
             Column("ADDRESS", lambda one: str(one.address), least=9, most=15),
             Column("MAC", lambda one: one.mac, least=17, most=17),
@@ -47,18 +48,18 @@ class LeasesArea(ListArea):
         )
         self.kept: dict[str, str] = {}
 
-    def _machine(self, lease: Lease) -> str:
+    def _machine(self, lease: AnyLease) -> str:
         return next((one.name for one in self.app.session.machines.values() if lease.mac in one.macs), lease.hostname)
 
-    def _remaining(self, lease: Lease) -> Span:
+    def _remaining(self, lease: AnyLease) -> Span:
         left = lease.expires - self.app.session.now()
         return (age(left), "") if left > 0 and lease.state in (LeaseState.BOUND, LeaseState.DECLINED) else ("-", "dim")
 
-    def _reserved(self, lease: Lease) -> Span:
+    def _reserved(self, lease: AnyLease) -> Span:
         mac = self.kept.get(str(lease.address))
         return ("", "") if mac is None else ("yes", "good") if mac == lease.mac else ("other", "warn")
 
-    async def fetch(self) -> Sequence[Lease]:
+    async def fetch(self) -> Sequence[AnyLease]:
         from app.screens.session import everything
 
         client = self.app.session.client
@@ -84,7 +85,7 @@ class LeasesArea(ListArea):
         client = self.app.session.client
         targets = [one for one in self.targets() if self.kept.get(str(one.address)) != one.mac]
 
-        async def keep(lease: Lease) -> None:
+        async def keep(lease: AnyLease) -> None:
             # A machine may call itself whatever it likes; a reservation has a host name or none.
             names = (name for name in (lease.hostname, self._machine(lease)) if is_host_name(name))
             await client.reservations.create(

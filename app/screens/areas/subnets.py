@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from app.errors import InvalidError
 from app.model.engine import Interface
 from app.model.options import write_options
-from app.model.subnet import PICKERS, Identity, Lease, LeaseState, Subnet, SubnetMode
+from app.model.subnet import PICKERS, Identity, LeaseState, Subnet, SubnetMode
+from app.model.subnet6 import AnyLease, AnySubnet
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
+from app.screens.areas.subnet6_form import body6, fields6
 from app.screens.dialogs.form import Field, Form, Values, listed
 from app.screens.registry import Action
 from app.screens.widgets.lines import Span
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from app.screens.app import BootcartApp
 
 
-def state_of(subnet: Subnet) -> Span:
+def state_of(subnet: AnySubnet) -> Span:
     """Whether it is answered, as glyph, word and style."""
     if subnet.hold:
         return "= HELD", "warn"
@@ -33,6 +35,10 @@ def state_of(subnet: Subnet) -> Span:
     return "+ served", "good"
 
 
+def _router(subnet: AnySubnet) -> str:
+    return str((subnet.router if isinstance(subnet, Subnet) else None) or "-")
+
+
 class SubnetsArea(ListArea):
     """The list."""
 
@@ -41,14 +47,14 @@ class SubnetsArea(ListArea):
     BINDINGS = bindings("subnets")
 
     def __init__(self) -> None:
-        columns: Sequence[Column[Subnet]] = (
+        columns: Sequence[Column[AnySubnet]] = (
             Column("STATE", state_of, least=8, most=8),
             Column("NAME", lambda s: s.name, least=6, most=16),
             Column("CIDR", lambda s: str(s.cidr), least=11, most=18),
             Column("MODE", lambda s: s.mode.value, least=5, most=13),
             Column("RANGE", lambda s: ranges(s) or "-", least=9, most=31, rank=1),
             Column("INTERFACE", lambda s: s.interface or "any", least=3, most=12, rank=3),
-            Column("ROUTER", lambda s: str(s.router or "-"), least=6, most=15, rank=4),
+            Column("ROUTER", _router, least=6, most=15, rank=4),
             Column("NOTE", lambda s: (s.hold, "warn") if s.hold else s.description, most=60, rank=2, grow=True),
         )
         super().__init__(
@@ -61,10 +67,10 @@ class SubnetsArea(ListArea):
             )
         )
 
-    async def fetch(self) -> Sequence[Subnet]:
+    async def fetch(self) -> Sequence[AnySubnet]:
         return (await self.app.session.client.subnets.list()).items
 
-    def about(self, item: Subnet) -> str:
+    def about(self, item: AnySubnet) -> str:
         return f"{item.name} is not answered: {item.hold}" if item.hold else item.description
 
     def valid(self, action: Action) -> bool:
@@ -149,7 +155,7 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
     ]
 
 
-def holds(lease: Lease) -> bool:
+def holds(lease: AnyLease) -> bool:
     """The lease is live."""
     return lease.state is LeaseState.BOUND and lease.expires > time.time()
 
@@ -192,7 +198,9 @@ def body_of(values: Values) -> dict[str, Any]:
 async def create(app: BootcartApp) -> None:
     """A new subnet, by hand."""
 
-    async def save(values: Values) -> Subnet:
+    async def save(values: Values) -> AnySubnet:
+        if ":" in values["cidr"]:
+            return await app.session.client.subnets.create(body6(values))
         body = body_of(values)
         clash = next((one for one in app.session.interfaces if one.name == body["interface"] and one.foreign), None)
         if clash is not None and body["mode"] == SubnetMode.AUTHORITATIVE.value:
@@ -208,20 +216,22 @@ async def create(app: BootcartApp) -> None:
         app.say(f"subnet {saved.name} is saved  (z undoes it)")
 
 
-async def change(app: BootcartApp, subnet: Subnet) -> None:
+async def change(app: BootcartApp, subnet: AnySubnet) -> None:
     """Change a subnet; only what was changed is sent."""
     before = subnet.model_dump(mode="json")
     before["ranges"] = [f"{one.start}-{one.end}" for one in subnet.ranges]
-    before["options"] = write_options(subnet.options)
+    if isinstance(subnet, Subnet):
+        before["options"] = write_options(subnet.options)
 
-    async def save(values: Values) -> Subnet:
-        body = body_of(values)
+    async def save(values: Values) -> AnySubnet:
+        body = body_of(values) if isinstance(subnet, Subnet) else body6(values)
         changes = {name: value for name, value in body.items() if before.get(name) != value}
         drain = {"drain": True} if values["drain"] == "drain" else {}
         return await app.session.client.subnets.update(subnet.name, changes, **drain) if changes else subnet
 
     lines = [f"Not answered at the moment: {subnet.hold}"] if subnet.hold else []
-    fields = fields_of(subnet, app.session.interfaces)
+    links = app.session.interfaces
+    fields = fields_of(subnet, links) if isinstance(subnet, Subnet) else fields6(subnet, links)
     fields.append(Field("drain", "Leases outside", "drain: they end when next renewed", "keep", ("keep", "drain")))
     form = Form(f"Subnet {subnet.name}", fields, save, lines=lines)
     saved = await app.push_screen_wait(form)

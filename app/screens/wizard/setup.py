@@ -12,6 +12,7 @@ from app.errors import BootcartError, InvalidError, UnavailableError
 from app.model.engine import Interface
 from app.model.hostplan import RESTART_FOR_HOST
 from app.model.subnet import Subnet
+from app.model.subnet6 import AnySubnet
 from app.screens.dialogs.form import Field, Form
 from app.screens.dialogs.frame import Ask, Page
 from app.screens.widgets.lines import Line, line
@@ -47,7 +48,7 @@ async def set_up(
     be saved as it is opens the form at once, with the reason beside its field.
     """
     client = app.session.client
-    subnets = (await client.subnets.list()).items
+    subnets = _of_ipv4((await client.subnets.list()).items)
     proposal = propose(interface, interfaces, [one.cidr for one in subnets], resolvers())
     proposal = dataclasses.replace(proposal, name=_free_name(proposal.name, subnets))
     envs = [one.name for one in (await client.bootenvs.list()).items if one.harmless]
@@ -83,6 +84,10 @@ async def set_up(
         return made
 
 
+def _of_ipv4(found: Sequence[AnySubnet]) -> tuple[Subnet, ...]:
+    return tuple(one for one in found if isinstance(one, Subnet))
+
+
 def _free_name(name: str, subnets: Sequence[Subnet]) -> str:
     taken = {one.name for one in subnets}
     return next(free for free in (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))) if free not in taken)
@@ -97,7 +102,7 @@ def _proposed(segment: _Segment, form_fields: Sequence[Field]) -> Draft | Bootca
 
 def _form(app: BootcartApp, segment: _Segment, form_fields: Sequence[Field], error: BootcartError | None) -> Form:
     async def check(values: Mapping[str, str]) -> Draft:
-        newest = (await app.session.client.subnets.list()).items
+        newest = _of_ipv4((await app.session.client.subnets.list()).items)
         return dataclasses.replace(segment, subnets=newest).check(values)
 
     return Form(

@@ -16,9 +16,11 @@ from app.model.bootenv import BootKind
 from app.model.event import EventDraft, Level
 from app.model.machine import Machine
 from app.model.subnet import Lease
+from app.model.subnet6 import AnyLease, Lease6
 from app.netboot.bootpath import (
     ANSWER_FOLDER,
     AUTOEXEC,
+    Address,
     Answer,
     FileRequest,
     Refusal,
@@ -66,6 +68,10 @@ class View(NetworkView, Protocol):
 
     def lease_at(self, address: IPv4Address) -> Lease | None: ...
 
+    def holder_of(self, address: Address) -> AnyLease | None:
+        """The lease that holds for an address of either protocol now."""
+        ...
+
     def machine(self, key: uuid.UUID) -> Machine | None: ...
 
 
@@ -79,7 +85,7 @@ class BootFs:
         files: Files,
         *,
         mint: Callable[[Claims], str],
-        verify: Callable[[str, IPv4Address], Claims],
+        verify: Callable[[str, Address], Claims],
         emit: Callable[[EventDraft], None],
         clock: Clock,
         http_port: int,
@@ -148,9 +154,9 @@ class BootFs:
         """The hold switch is on: no boot service answers anyone."""
         return self._view.holding()
 
-    def lease_at(self, address: IPv4Address) -> Lease | None:
+    def lease_at(self, address: Address) -> AnyLease | None:
         """The lease that holds for an address now."""
-        return self._view.lease_at(address)
+        return self._view.holder_of(address)
 
     def machine(self, key: uuid.UUID) -> Machine | None:
         """The machine with this id."""
@@ -160,15 +166,18 @@ class BootFs:
         """The value of a preference."""
         return self._view.preference(name)
 
-    def mac_of(self, address: IPv4Address | IPv6Address) -> str:
+    def mac_of(self, address: Address) -> str:
         """The MAC address behind an address: by its lease, else by the neighbours' table; empty when neither knows."""
         if isinstance(address, IPv6Address):
-            return self._ndisc().get(address, "")
+            held = self._view.holder_of(address)
+            return self._ndisc().get(unscoped(address)) or (held.mac if held is not None else "")
         lease = self._view.lease_at(address)
         return lease.mac if lease is not None else self._arp().get(address, "")
 
-    def base(self, local: IPv4Address) -> str:
+    def base(self, local: Address) -> str:
         """The URL of the boot listener for a machine that reached `local`."""
+        if isinstance(local, IPv6Address):
+            return f"http://[{unscoped(local)}]:{self._http_port}"
         return f"http://{self._address or local}:{self._http_port}"
 
     def preview(self, machine: Machine, bootenv: str = "", template: str = BOOT) -> str:
@@ -191,20 +200,22 @@ class BootFs:
         templates = self._content.templates(found.name)
         return rendered(found, templates, choice, asker, self._view, lambda: MASK, template)
 
-    def foresee(self, mac: str, peer: str, local: IPv4Address) -> tuple[Given, tuple[AnswerFile, ...]]:
+    def foresee(
+        self, mac: str, peer: str, local: IPv4Address, template: str = BOOT, architecture: str = ""
+    ) -> tuple[Given, tuple[AnswerFile, ...]]:
         """The script a machine would be given now from our address `local`, its tokens masked, and the answer files.
 
         Changes nothing.
         """
-        asker = self._asker(mac, peer, local)
-        found = given(choose(mac, self._view), self._content, asker, self._view, lambda: MASK)
+        asker, choice = self._asker(mac, peer, local), choose(mac, self._view, architecture)
+        found = given(choice, self._content, asker, self._view, lambda: MASK, template=template)
         return found, answer_files(found, self._content, asker, self._view)
 
     def file(self, path: str) -> tuple[int | None, str]:
         """Size and, where a manifest tells it, SHA-256 of a file of the tree; None where there is none. Reads disk."""
         return self._files.facts(path)
 
-    def _asker(self, mac: str, peer: str, local: IPv4Address) -> Asker:
+    def _asker(self, mac: str, peer: str, local: Address) -> Asker:
         return Asker(mac, peer, self.base(local))
 
     def _autoexec(self, request: FileRequest) -> Answer:
@@ -214,6 +225,9 @@ class BootFs:
         and is told its script. Where another server leases and sends everybody the same loader, iPXE would load itself
         for ever: there it is sent to its script.
         """
+        if isinstance(request.peer, IPv6Address):
+            # Only we could have sent it here, and DHCPv6 tells it more.
+            return None
         lease = self._view.lease_at(request.peer)
         if lease is not None and lease.subnet:
             return None
@@ -223,8 +237,21 @@ class BootFs:
         lines = ("#!ipxe", "dhcp || dhcp ||", f"chain --replace {self.base(request.local)}/{script_path(mac)} ||")
         return script_text(request.path, "\n".join((*lines, *GIVE_BACK, "")), Role.FILE)
 
-    def _holds(self, mac: str, peer: IPv4Address) -> bool:
+    def _holds6(self, mac: str, peer: IPv6Address) -> bool:
+        """The same by the neighbours' table; for who is behind a router, by what its relay said when we leased.
+
+        What a client says of itself, in its DUID, is not enough (RFC 8415 section 22).
+        """
+        neighbour = self._ndisc().get(unscoped(peer))
+        if neighbour is not None:
+            return neighbour == mac
+        lease = self._view.holder_of(peer)
+        return isinstance(lease, Lease6) and lease.proven and lease.mac == mac
+
+    def _holds(self, mac: str, peer: Address) -> bool:
         """The peer is the machine with this MAC: by our lease, or by the ARP table where another server leases."""
+        if isinstance(peer, IPv6Address):
+            return self._holds6(mac, peer)
         lease = self._view.lease_at(peer)
         if lease is not None and lease.mac == mac:
             return True
@@ -250,12 +277,10 @@ class BootFs:
         if "failed" in request.query:
             return self._reported(request, mac)
         asker = self._asker(mac, str(request.peer), request.local)
-        choice = choose(mac, self._view)
+        choice = choose(mac, self._view, architecture)
         if template == MENU:
             asker = replace(asker, over_http=request.protocol == "http")
-        if architecture:
-            choice = replace(choice, machine=choice.machine.model_copy(update={"architecture": architecture}))
-        if template == BOOT and request.protocol == "http":
+        if template == BOOT and request.protocol == "http" and isinstance(request.peer, IPv4Address):
             with contextlib.suppress(RenderError):  # it fails for this machine too, which is told below
                 self._scripts.prepare(choice, asker)
             if (at_hand := self._at_hand(choice, asker, request.peer)) is not None:
@@ -326,11 +351,11 @@ class BootFs:
         facts = {"bootenv": bootenv.name}
         return Served(shown, Role.ANSWER, body=text.encode("utf-8"), content_type=template.content_type, facts=facts)
 
-    def _token(self, mac: str, address: IPv4Address, machine: Machine, installs: str = "") -> str:
+    def _token(self, mac: str, address: Address, machine: Machine, installs: str = "") -> str:
         """Good for as long as the preferences say; to install the environment `installs`, for as long as that takes."""
         known = machine.registered
         kept = float(self._view.preference("known-token-timeout" if known else "unknown-token-timeout"))
-        lease = self._view.lease_at(address)
+        lease = self._view.holder_of(address)
         claims = Claims(
             kind=TokenKind.MACHINE if known else TokenKind.UNKNOWN,
             mac=mac,
@@ -377,6 +402,11 @@ class BootFs:
             )
         )
         return script_text(request.path, "noted\n", Role.FILE)
+
+
+def unscoped(address: IPv6Address) -> IPv6Address:
+    """The address without the interface it is on."""
+    return IPv6Address(int(address)) if address.scope_id else address
 
 
 def towards(address: IPv4Address | None) -> IPv4Address:

@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol, cast
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from app.errors import BootcartError, InvalidError
 from app.model.fields import normal_mac
 from app.model.inventory import Inventory
 from app.model.machine import Machine
-from app.model.subnet import Lease
+from app.model.subnet6 import AnyLease
 from app.netboot import login, sshkeys
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, mint, require, verify
 from app.netboot.words import plain
@@ -60,7 +60,7 @@ class Registrar(Protocol):
 class World(Protocol):
     """What calls are checked against."""
 
-    def lease_at(self, address: IPv4Address) -> Lease | None: ...
+    def lease_at(self, address: IPv4Address | IPv6Address) -> AnyLease | None: ...
 
     def preference(self, name: str) -> str: ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from aiohttp import web
@@ -38,7 +38,9 @@ class ReportApi:
         self._key = key
         self._clock = clock
 
-    async def answer(self, token: str, step: str, query: Mapping[str, str], peer: IPv4Address) -> web.Response:
+    async def answer(
+        self, token: str, step: str, query: Mapping[str, str], peer: IPv4Address | IPv6Address
+    ) -> web.Response:
         """Take a report. Raises TokenRefusedError for the listener to tell of."""
         claims = verify(token, self._key, now=self._clock.now(), address=peer, lease=self._world.lease_at(peer))
         require(claims, TokenKind.MACHINE)

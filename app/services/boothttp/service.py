@@ -53,10 +53,6 @@ class Tree(World, Hand, Protocol):
 
     def resolve(self, request: FileRequest) -> Answer: ...
 
-    def shared(self, path: str) -> Answer:
-        """What is given to anybody, whoever asks."""
-        ...
-
     def mac_of(self, address: IPv4Address | IPv6Address) -> str: ...
 
     def like(self, path: str) -> tuple[str, ...]:
@@ -182,11 +178,9 @@ class BootHttpService:
             words = _query(query)
         except (BadPathError, ValueError) as error:
             return self._refuse(plain(masked(raw)), peer, "", str(error), 404)
-        if isinstance(peer, IPv6Address) or isinstance(local, IPv6Address):
-            if path.startswith(PREFIX):
-                return self._refuse(path, peer, "", "what is made for one machine takes IPv4", 404)
-            return await self._file(request, path, peer, None)
         if path.startswith(PREFIX):
+            if isinstance(peer, IPv6Address):
+                return self._refuse(path, peer, "", "the agent's interface takes IPv4", 404)
             try:
                 return await self._agent.answer(request, path, peer)
             except TokenRefusedError as error:
@@ -203,10 +197,7 @@ class BootHttpService:
                 return self._refuse(shown, peer, self._tree.mac_of(peer), why, 404, reason=error.why.value)
         return await self._file(request, path, peer, FileRequest(path, peer, local, query=words))
 
-    async def _file(
-        self, request: web.BaseRequest, path: str, peer: Address, asked: FileRequest | None
-    ) -> web.StreamResponse:
-        """`asked` none: the peer is given what anybody is."""
+    async def _file(self, request: web.BaseRequest, path: str, peer: Address, asked: FileRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "files are read here, never written", {"Allow": "GET, HEAD"})
         if self._tree.holding():
@@ -232,10 +223,10 @@ class BootHttpService:
             if found.file is not None:
                 found.file.close()
 
-    def _open(self, path: str, peer: Address, asked: FileRequest | None) -> Opened:
+    def _open(self, path: str, peer: Address, asked: FileRequest) -> Opened:
         """In a worker thread: what the tree gives, opened."""
         mac = self._tree.mac_of(peer)
-        answer = self._tree.shared(path) if asked is None else self._tree.resolve(asked)
+        answer = self._tree.resolve(asked)
         # The tree may just have learned who this is.
         mac = mac or self._tree.mac_of(peer)
         like = self._tree.like(path) if answer is None and not hopeful(path) else ()

@@ -12,6 +12,7 @@ from app.model.fields import Model, normal_mac
 from app.model.machine import Machine, machine_id_for, machine_name_for
 from app.model.profile import Profile
 from app.model.subnet import Reservation, Subnet
+from app.model.subnet6 import Subnet6
 from app.netboot import optionset
 from app.netboot.wire import catalogue
 from app.services.commands.objects import key_of
@@ -28,13 +29,21 @@ _KINDS: dict[str, type[Model]] = {
     "subnets": Subnet,
     "reservations": Reservation,
 }
+
+
+def _kind(noun: str, body: Mapping[str, Any]) -> type[Model] | None:
+    """What an object of a noun is made as: a network with a colon is one of IPv6."""
+    of_ipv6 = noun == "subnets" and ":" in str(body.get("cidr", ""))
+    return Subnet6 if of_ipv6 else _KINDS.get(noun)
+
+
 # A reservation's address can be changed: nothing else names it.
 _KEYS = {"machines": "id", "profiles": "name", "subnets": "name"}
 
 
 def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) -> Model:
     """A new object from its JSON. Raises InvalidError."""
-    kind = _KINDS.get(noun)
+    kind = _kind(noun, body)
     if kind is None:
         hint = "set it: bootcart prefs set NAME VALUE" if noun == "prefs" else "they come by themselves"
         raise InvalidError(f"{noun} cannot be created", hint=hint)
@@ -56,7 +65,7 @@ def new(noun: str, body: Mapping[str, Any], directory: Directory, now: float) ->
 
 def changed(noun: str, current: Model, changes: Mapping[str, Any]) -> Model:
     """`current` with `changes` laid over it; null gives a field its default. Raises InvalidError."""
-    kind = _KINDS.get(noun)
+    kind = type(current) if noun in _KINDS else None
     if kind is None:
         hint = "delete it instead" if noun == "leases" else "they come with the content"
         raise InvalidError(f"{noun} cannot be changed", hint=hint)

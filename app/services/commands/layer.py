@@ -18,9 +18,10 @@ from app.model.fields import Model
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet6 import Lease6, Subnet6
 from app.services.commands import building, objects, undoing, words
 from app.services.commands.objects import Looked, RecordsAlone, Roster
-from app.services.commands.rules import bootenvs, machines, prefs, profiles, reservations, subnets
+from app.services.commands.rules import bootenvs, machines, prefs, profiles, reservations, subnets, subnets6
 from app.store import command_rows
 from app.store.database import Database
 from app.store.directory import HOLDING, Directory
@@ -28,6 +29,8 @@ from app.store.documents import to_body
 from app.store.events import EventLog
 
 LISTED = 1000
+Left = Sequence[Lease] | Sequence[Lease6]
+"""Live leases of a subnet that it does not extend any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +143,20 @@ class CommandLayer:
                 hint = "set it to its default instead" if noun == "prefs" else "they come with the content"
                 raise InvalidError(f"{noun} cannot be deleted", hint=hint)
             current = self._find(noun, key)
-            left: Sequence[Lease] = ()
+            left: Left = ()
             if isinstance(current, Profile):
                 profiles.check_delete(current, self._directory)
-            if isinstance(current, Subnet):
-                subnets.check_delete(current, self._directory)
+            if isinstance(current, (Subnet, Subnet6)):
+                if isinstance(current, Subnet):
+                    subnets.check_delete(current, self._directory)
                 left = self._left(current, None)
-                if left and not drain:
-                    subnets.check_leases(current, None, self._directory, self._clock.now())
+                if not drain:
+                    subnets.refuse_left(left, current, None, self._clock.now())
             before = self._stored(current)
             if before is None:
                 self._commit(actor, "forget", noun, None, None, f"forgot {words.full(current)}", subject=current)
             else:
-                verb = "forgot" if isinstance(before, Lease) else "deleted"
+                verb = "forgot" if isinstance(before, (Lease, Lease6)) else "deleted"
                 self._commit(actor, "delete", noun, before, None, f"{verb} {words.full(before)}")
             if isinstance(current, Machine):
                 self.roster.forget(current.id)
@@ -214,9 +218,10 @@ class CommandLayer:
             with self._database.read() as connection:
                 target = undoing.target(command, now, connection)
                 about = undoing.origin(command, connection)
-            if isinstance(now, Subnet) and target is None:
-                subnets.check_delete(now, self._directory)
-                subnets.check_leases(now, None, self._directory, self._clock.now())
+            if isinstance(now, (Subnet, Subnet6)) and target is None:
+                if isinstance(now, Subnet):
+                    subnets.check_delete(now, self._directory)
+                subnets.refuse_left(self._left(now, None), now, None, self._clock.now())
             if isinstance(now, Profile) and target is None:
                 profiles.check_delete(now, self._directory)
             if target is not None:
@@ -292,15 +297,18 @@ class CommandLayer:
     def _as_machine(self, machine: Machine) -> Machine:
         return self.roster.seen(self._directory.machine(machine.id) or machine)
 
-    def _left(self, before: Model | None, after: Model | None) -> Sequence[Lease]:
+    def _left(self, before: Model | None, after: Model | None) -> Left:
         """The live leases that a change of a subnet leaves behind."""
+        if isinstance(before, Subnet6):
+            kept6 = after if isinstance(after, Subnet6) else None
+            return subnets6.outside(before, kept6, self._directory, self._clock.now())
         if not isinstance(before, Subnet):
             return ()
         kept = after if isinstance(after, Subnet) else None
         return subnets.outside(before, kept, self._directory, self._clock.now())
 
-    def _tell_draining(self, actor: str, subnet: Model | None, left: Sequence[Lease]) -> None:
-        if not left or not isinstance(subnet, Subnet):
+    def _tell_draining(self, actor: str, subnet: Model | None, left: Left) -> None:
+        if not left or not isinstance(subnet, (Subnet, Subnet6)):
             return
         named = [str(lease.address) for lease in left]
         ends = max(lease.expires for lease in left)
@@ -313,7 +321,12 @@ class CommandLayer:
             earlier = before if isinstance(before, Subnet) else None
             subnets.check(after, earlier, self._directory)
             if earlier is not None and not drain:
-                subnets.check_leases(earlier, after, self._directory, self._clock.now())
+                subnets.refuse_left(self._left(earlier, after), earlier, after, self._clock.now())
+        elif isinstance(after, Subnet6):
+            earlier = before if isinstance(before, Subnet6) else None
+            subnets6.check(after, earlier, self._directory)
+            if earlier is not None and not drain:
+                subnets.refuse_left(self._left(earlier, after), earlier, after, self._clock.now())
         elif isinstance(after, Reservation):
             earlier = before if isinstance(before, Reservation) else None
             reservations.check(after, earlier, self._directory, self._clock.now())

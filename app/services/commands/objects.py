@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import Any, Protocol, cast, overload
 
 from sqlalchemy.engine import Connection
@@ -18,8 +18,10 @@ from app.model.fields import Model, normal_mac
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
-from app.store import lease_rows, records
+from app.model.subnet6 import Lease6, Subnet6
+from app.store import lease6_rows, lease_rows, records
 from app.store.directory import DEFAULTS, Directory
+from app.store.documents import noun_of
 
 NOUNS = ("machines", "profiles", "subnets", "reservations", "leases", "bootenvs", "prefs")
 
@@ -110,7 +112,15 @@ def _mac_of(item: Any, value: str) -> bool:
 
 
 def _address(item: Any, value: str) -> bool:
-    return item.address is not None and str(item.address) == value.strip()
+    return item.address is not None and str(item.address) == _written(value)
+
+
+def _written(address: str) -> str:
+    """An address as we write it: IPv6 can be written in many ways."""
+    try:
+        return str(ip_address(address.strip()))
+    except ValueError:
+        return address.strip()
 
 
 _INDEXES: dict[str, tuple[Index, ...]] = {
@@ -172,11 +182,12 @@ def listing(noun: str, directory: Directory, roster: Roster) -> Sequence[Model]:
         case "profiles":
             return directory.profiles()
         case "subnets":
-            return directory.subnets()
+            return (*directory.subnets(), *directory.subnets6())
         case "reservations":
             return sorted(directory.reservations(), key=_by_address)
         case "leases":
-            return sorted(directory.leases(), key=_by_address)
+            leases6 = sorted(directory.six.leases(), key=lambda lease: lease.address)
+            return (*sorted(directory.leases(), key=_by_address), *leases6)
         case "bootenvs":
             return directory.bootenvs()
         case "prefs":
@@ -221,7 +232,7 @@ def _one(noun: str, key: str, found: Sequence[Model], items: Sequence[Model]) ->
         raise NotFoundError(f"no {one} {key!r}", hint=hint)
     if noun == "leases" and len(found) > 1:
         # A machine that moved leaves older leases behind; its newest is meant.
-        return max((item for item in found if isinstance(item, Lease)), key=lambda lease: lease.since)
+        return max((item for item in found if isinstance(item, (Lease, Lease6))), key=lambda lease: lease.since)
     if len(found) > 1:
         ids = ", ".join(str(key_of(item)) for item in found[:5])
         raise ConflictError(f"{key!r} fits several {noun}: {ids}", hint="name one by its id")
@@ -254,7 +265,7 @@ def key_of(model: Model) -> str:
     """What names an object in the command log and in URLs."""
     if isinstance(model, Machine):
         return str(model.id)
-    if isinstance(model, (Reservation, Lease)):
+    if isinstance(model, (Reservation, Lease, Lease6)):
         return str(model.address)
     # An internal preference's name begins with a dot.
     return str(getattr(model, "name", "")).lstrip(".")
@@ -263,10 +274,10 @@ def key_of(model: Model) -> str:
 def store(connection: Connection, before: Model | None, after: Model | None) -> None:
     """Write `after` in place of `before` inside the transaction; one of the two is given at least."""
     match after or before:
-        case Machine() | Subnet() | Reservation() | Profile():
-            if isinstance(after, (Machine, Subnet, Reservation, Profile)):
+        case Machine() | Subnet() | Subnet6() | Reservation() | Profile():
+            if isinstance(after, (Machine, Subnet, Subnet6, Reservation, Profile)):
                 records.save(connection, before if isinstance(before, type(after)) else None, after)
-            elif isinstance(before, (Machine, Subnet, Reservation, Profile)):
+            elif isinstance(before, (Machine, Subnet, Subnet6, Reservation, Profile)):
                 records.remove(connection, before)
         case Preference(name=name):
             records.save_pref(connection, name, _set_value(after))
@@ -275,6 +286,11 @@ def store(connection: Connection, before: Model | None, after: Model | None) -> 
                 lease_rows.restore(connection, after)
             else:
                 lease_rows.forget(connection, address)
+        case Lease6(address=address):
+            if isinstance(after, Lease6):
+                lease6_rows.save(connection, [after])
+            else:
+                lease6_rows.forget(connection, address)
         case other:
             raise TypeError(f"{type(other).__name__} is not stored")
 
@@ -289,10 +305,15 @@ def show(directory: Directory, before: Model | None, after: Model | None) -> Non
                 directory.put_leases([after])
             else:
                 directory.drop_lease(address)
+        case Lease6(address=address):
+            if isinstance(after, Lease6):
+                directory.six.put_leases([after])
+            else:
+                directory.six.drop_lease(address)
         case _:
             directory.put(
-                before if isinstance(before, (Machine, Subnet, Reservation, Profile)) else None,
-                after if isinstance(after, (Machine, Subnet, Reservation, Profile)) else None,
+                before if isinstance(before, (Machine, Subnet, Subnet6, Reservation, Profile)) else None,
+                after if isinstance(after, (Machine, Subnet, Subnet6, Reservation, Profile)) else None,
             )
 
 
@@ -306,12 +327,12 @@ def _set_value(preference: Model | None) -> str | None:
 def named(models: Iterable[Model | None]) -> str:
     """The first of the models as words: `subnet rack7`."""
     for model in models:
-        if isinstance(model, (Machine, Subnet, Profile)):
-            return f"{type(model).__name__.lower()} {model.name}"
+        if isinstance(model, (Machine, Subnet, Subnet6, Profile)):
+            return f"{noun_of(model)} {model.name}"
         if isinstance(model, Reservation):
             return f"reservation {model.address} for {model.whose}"
-        if isinstance(model, Lease):
-            return f"lease of {model.address} to {model.mac}"
+        if isinstance(model, (Lease, Lease6)):
+            return f"lease of {model.address} to {model.mac or model.client_id}"
         if isinstance(model, Preference):
             return f"preference {model.name}"
     return "nothing"

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from app.errors import InvalidError
 from app.model.fields import Model
 from app.model.subnet import SubnetMode
+from app.model.subnet6 import Subnet6
 from app.netboot.words import plain
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -39,6 +40,13 @@ _HINTS = {
     "profiles": "names of profiles, the first counts: bootcart profiles list",
     "id": "a UUID; leave it out to have one made",
 }
+_HINTS6 = {
+    "cidr": "write it like fd00:7::/64",
+    "dns": "write each like fd00:7::1",
+    "next_server": "write it like fd00:7::1",
+    "ranges": "write each like fd00:7::100-fd00:7::1ff",
+    "mode": "one of authoritative, unmanaged, off",
+}
 # A validator of a whole model names the field in its text: "ranges.0.end: 10.8.0.1 is not in 10.7.0.0/24".
 _NAMED = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)*): (.+)$", re.DOTALL)
 
@@ -59,7 +67,7 @@ def parse(kind: type[ModelT], body: Mapping[str, Any]) -> ModelT:
 def _one(kind: type[Model], details: ErrorDetails) -> tuple[str, str, str]:
     field = ".".join(str(part) for part in details["loc"])
     top = field.partition(".")[0]
-    hint = _HINTS.get(top, "")
+    hint = _hint(kind, top)
     match details["type"]:
         case "extra_forbidden":
             return field, f"there is no field {plain(field)!r}", _known(kind, field)
@@ -69,12 +77,17 @@ def _one(kind: type[Model], details: ErrorDetails) -> tuple[str, str, str]:
             message = details["msg"].removeprefix("Value error, ")
             named = _NAMED.match(message) if not field else None
             if named and named[1].partition(".")[0] in kind.model_fields:
-                return named[1], plain(named[2]), _HINTS.get(named[1].partition(".")[0], "")
+                return named[1], plain(named[2]), _hint(kind, named[1].partition(".")[0])
             return field, plain(message), hint
         case "string_pattern_mismatch":
             return field, f"{plain(str(details['input']))!r} is not a name", hint
         case _:
             return field, f"{plain(str(details['input']), 80)!r}: {details['msg'].lower()}", hint
+
+
+def _hint(kind: type[Model], field: str) -> str:
+    """How a field is written."""
+    return (_HINTS6.get(field) if kind is Subnet6 else None) or _HINTS.get(field, "")
 
 
 def _known(kind: type[Model], field: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -14,6 +14,7 @@ from app.model.fields import Model
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet6 import Lease6, Subnet6
 from app.store import command_rows
 from app.store.directory import HOLDING, Directory
 from app.store.documents import from_body, to_body
@@ -31,6 +32,14 @@ _KINDS: dict[str, type[Model]] = {
     "prefs": Preference,
     "engine": Preference,
 }
+
+
+def _kind(command: Command) -> type[Model]:
+    """What the object a command was about is made as."""
+    said = command.before or command.after or {}
+    told = said.get("cidr" if command.noun == "subnets" else "address", "")
+    of_ipv6: dict[str, type[Model]] = {"subnets": Subnet6, "leases": Lease6}
+    return (of_ipv6.get(command.noun) if ":" in str(told) else None) or _KINDS[command.noun]
 
 
 def wanted(connection: Connection, command_id: int | None) -> Command:
@@ -61,11 +70,12 @@ def current(command: Command, directory: Directory) -> Model | None:
         case "profiles":
             return directory.profile(command.key)
         case "subnets":
-            return directory.subnet(command.key)
+            return directory.subnet(command.key) or directory.six.subnet(command.key)
         case "reservations":
             return directory.reservation_at(IPv4Address(command.key))
         case "leases":
-            return directory.lease(IPv4Address(command.key))
+            address = ip_address(command.key)
+            return directory.lease(address) if isinstance(address, IPv4Address) else directory.six.lease(address)
         case "engine":
             return Preference(name=HOLDING, value="yes" if directory.holding() else "")
         case _:
@@ -74,7 +84,7 @@ def current(command: Command, directory: Directory) -> Model | None:
 
 def target(command: Command, now: Model | None, connection: Connection) -> Model | None:
     """What the object becomes when `command` is taken back; None: it goes. Raises ConflictError if it changed since."""
-    kind = _KINDS[command.noun]
+    kind = _kind(command)
     before = from_body(kind, command.before) if command.before is not None else None
     if command.after is None:
         if now is not None:

@@ -11,6 +11,7 @@ from app.model.fields import Model
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet6 import Lease6, Subnet6
 from app.netboot.words import plain
 from app.store.documents import to_body
 
@@ -38,12 +39,14 @@ def full(model: Model) -> str:
             return f"machine {name}" + (f" ({macs[0]})" if macs else "")
         case Profile(name=name):
             return f"profile {name}"
-        case Subnet(name=name, cidr=cidr):
+        case Subnet(name=name, cidr=cidr) | Subnet6(name=name, cidr=cidr):
             return f"subnet {name} ({cidr})"
         case Reservation(address=address):
             return f"the reservation of {address} for {model.whose}"
         case Lease(address=address, mac=mac, state=state):
             return f"the {state.value} lease of {address} ({mac})"
+        case Lease6(address=address, mac=mac, client_id=duid, state=state):
+            return f"the {state.value} lease of {address} ({mac or duid})"
         case Preference(name=name):
             return f"preference {name}"
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from app.model.bootenv import BootEnv, BootFiles, BootKind
@@ -13,6 +13,7 @@ from app.model.event import EventDraft
 from app.model.machine import Machine
 from app.model.profile import Profile
 from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet6 import AnyLease, Lease6
 from app.netboot.bootpath import Answer, FileRequest, Served
 from app.netboot.token import Claims, TokenKind, mint, verify
 from app.services.bootfs import BootFs, Files
@@ -63,6 +64,7 @@ class View:
             "unknown-token-timeout": "600",
             "discovery-ssh-keys": "",
         }
+        self.leases6: dict[IPv6Address, Lease6] = {}
         self.reserved: dict[str, Reservation] = {}
         self.held = False
 
@@ -95,6 +97,9 @@ class View:
 
     def lease_at(self, address: IPv4Address) -> Lease | None:
         return self.leases.get(address)
+
+    def holder_of(self, address: IPv4Address | IPv6Address) -> AnyLease | None:
+        return self.lease_at(address) if isinstance(address, IPv4Address) else self.leases6.get(address)
 
 
 class Content:
@@ -154,7 +159,7 @@ class World:
             Files(self.artefacts, [self.root]),
             mint=lambda claims: mint(claims, KEY),
             verify=lambda token, peer: verify(
-                token, KEY, now=self.clock.now(), address=peer, lease=self.view.lease_at(peer)
+                token, KEY, now=self.clock.now(), address=peer, lease=self.view.holder_of(peer)
             ),
             emit=self.events.append,
             clock=self.clock,

@@ -54,7 +54,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], type[BootcartError], str, str]] = 
     ),
     ("subnets", "host bits", _subnet(cidr="10.8.0.7/24"), InvalidError, "cidr", "write 10.8.0.0/24"),
     ("subnets", "no network", _subnet(cidr="rack"), InvalidError, "cidr", "like 10.7.0.0/24"),
-    ("subnets", "IPv6", _subnet(cidr="fd00::/64"), InvalidError, "cidr", "like 10.7.0.0/24"),
+    ("subnets", "IPv6", _subnet(cidr="fd00::/64"), InvalidError, "ranges.0.start", "10.8.0.100"),
     ("subnets", "no range", _subnet(ranges=[]), InvalidError, "ranges", "for example 10.8.0.102-10.8.0.204"),
     ("subnets", "router in range", _subnet(router="10.8.0.150"), InvalidError, "ranges.0", "the router 10.8.0.150"),
     ("subnets", "router elsewhere", _subnet(router="10.9.0.1"), InvalidError, "router", "not in 10.8.0.0/24"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from app.errors import ConflictError, InvalidError
 from app.model.subnet import Lease, LeaseState, Picker, Range, Reservation, Subnet, SubnetMode
+from app.model.subnet6 import Lease6, Subnet6
 from app.store.directory import Directory
 
 LISTED = 5
@@ -14,11 +16,10 @@ LISTED = 5
 def check(subnet: Subnet, before: Subnet | None, directory: Directory) -> None:
     """`subnet` may be stored in place of `before`. Raises InvalidError or ConflictError."""
     _possible(subnet)
+    check_name(subnet.name, before, directory)
     for other in directory.subnets():
         if before is not None and other.name == before.name:
             continue
-        if other.name.casefold() == subnet.name.casefold():
-            raise ConflictError(f"there is already a subnet {other.name}", hint="choose another name", field="name")
         if other.cidr.overlaps(subnet.cidr):
             raise ConflictError(
                 f"{subnet.cidr} overlaps subnet {other.name} ({other.cidr})",
@@ -42,6 +43,13 @@ def check(subnet: Subnet, before: Subnet | None, directory: Directory) -> None:
     _reservations_stay(subnet, before, directory)
 
 
+def check_name(name: str, before: Subnet | Subnet6 | None, directory: Directory) -> None:
+    """No other subnet is called so, of either protocol. Raises ConflictError."""
+    for other in (*directory.subnets(), *directory.subnets6()):
+        if other.name.casefold() == name.casefold() and (before is None or other.name != before.name):
+            raise ConflictError(f"there is already a subnet {other.name}", hint="choose another name", field="name")
+
+
 def outside(before: Subnet, after: Subnet | None, directory: Directory, now: float) -> list[Lease]:
     """The live leases from the ranges of `before` that `after` (None: no subnet) would not extend, by address."""
     leases = (
@@ -60,9 +68,10 @@ def outside(before: Subnet, after: Subnet | None, directory: Directory, now: flo
     return sorted(leases, key=lambda lease: lease.address)
 
 
-def check_leases(before: Subnet, after: Subnet | None, directory: Directory, now: float) -> None:
-    """No live lease is left behind. Raises ConflictError naming those that would be."""
-    left = outside(before, after, directory, now)
+def refuse_left(
+    left: Sequence[Lease] | Sequence[Lease6], before: Subnet | Subnet6, after: Subnet | Subnet6 | None, now: float
+) -> None:
+    """Raises ConflictError naming live leases that would be left behind, where there are any."""
     if not left:
         return
     named = ", ".join(f"{lease.address} ({lease.hostname or lease.mac or lease.client_id})" for lease in left[:LISTED])
@@ -72,7 +81,7 @@ def check_leases(before: Subnet, after: Subnet | None, directory: Directory, now
         f"{len(left)} live lease{'s' if many else ''} would be left behind: {named}{more}",
         hint=f"with --drain {'they end' if many else 'it ends'} when next renewed, "
         f"within {_span(max(lease.expires for lease in left) - now)}",
-        field="" if after is None else "reservations_only" if after.ranges == before.ranges else "ranges",
+        field="" if after is None else "ranges" if after.ranges != before.ranges else "reservations_only",
     )
 
 
