@@ -77,9 +77,9 @@ def dhcp_mac(octets: bytes) -> str | None:
 
 def dhcp_type(octets: bytes) -> int:
     """Option 53, which nearly every client puts first; 0 where there is none."""
-    if octets[_OPTIONS_AT : _OPTIONS_AT + 2] == b"\x35\x01":
-        return octets[_OPTIONS_AT + 2]
     at, end = _OPTIONS_AT, len(octets)
+    if octets[at : at + 2] == b"\x35\x01" and at + 2 < end:
+        return octets[at + 2]
     while at + 2 < end and octets[at] != 255:
         if octets[at] == 0:
             at += 1

@@ -12,7 +12,7 @@ from app.clock import SystemClock
 from app.netboot.wire.dhcp4 import MessageType
 from app.services.dhcp.sockets import Datagram
 from app.services.recorder import Recorder, recorder, recording
-from app.services.recorder.packet import HeardDhcp
+from app.services.recorder.packet import HeardDhcp, dhcp_type
 from app.services.recorder.recording import Shelf
 from tests.netboot.dhcpworld import MAC, OTHER, ipxe, pxe, request
 from tests.services.recorder.wire import BROADCAST, ZERO, Wire
@@ -195,3 +195,11 @@ def test_the_tap_costs_two_microseconds_at_most() -> None:
         costs.append((time.perf_counter() - began) / 2000)
 
     assert statistics.median(costs) < 2e-6
+
+
+@pytest.mark.parametrize(
+    ("area", "kind"),
+    [("350105ff", 5), ("00350103", 3), ("3501", 0), ("35", 0), ("", 0), ("35020505ff", 0), ("0cff", 0)],
+)
+def test_the_kind_of_a_message_that_may_be_cut_off(area: str, kind: int) -> None:
+    assert dhcp_type(bytes(236) + b"\x63\x82\x53\x63" + bytes.fromhex(area)) == kind
