@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
@@ -44,6 +46,8 @@ def parse_filter(text: str) -> tuple[str, ...]:
 
 
 def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, BaseModel):
+        value = value.__dict__
     if isinstance(value, dict):
         for key, item in cast("dict[str, Any]", value).items():
             yield from _flat(item, f"{prefix}.{key}" if prefix else key)
@@ -70,39 +74,59 @@ def _matches(pairs: Sequence[tuple[str, str]], term: str) -> bool:
 
 
 def fits(dumped: Mapping[str, Any], terms: Sequence[str]) -> bool:
-    """An object, as JSON, is one a filter lets through."""
+    """An object, as a mapping of its fields, is one a filter lets through."""
     pairs = list(_flat(dumped))
     return all(_matches(pairs, term) for term in terms)
+
+
+@lru_cache(maxsize=64)
+def _plain(kind: type[BaseModel]) -> bool:
+    """Each of its fields is one value, such as a lease's: there may be very many of them."""
+    return all(
+        isinstance(field.annotation, type) and issubclass(field.annotation, (str, int, float, IPv4Address, IPv6Address))
+        for field in kind.model_fields.values()
+    )
+
+
+def _let_through(item: BaseModel, terms: Sequence[str]) -> bool:
+    fields = item.__dict__
+    if not _plain(type(item)):
+        return fits(fields, terms)
+    for term in terms:
+        body = term.removeprefix("!").lower()
+        name, operator, wanted = next((parts for sign in "~=" if (parts := body.partition(sign))[1]), ("", "", body))
+        if not operator:
+            hit = wanted in "\n".join(map(str, fields.values())).lower()
+        else:
+            values = [str(value).lower() for key, value in fields.items() if name in (key, key.rstrip("s"))]
+            hit = any(wanted == value if operator == "=" else wanted in value for value in values)
+        if hit is term.startswith("!"):
+            return False
+    return True
 
 
 def apply(items: Iterable[ModelT], query: Query) -> Page[ModelT]:
     """Filter, sort and page models in memory. Raises InvalidError for an unknown sort field.
 
-    Of a sequence that is neither filtered nor sorted only the page is taken.
+    A page of many costs little more than what is on it, unless it is filtered or sorted.
     """
-    if not query.filter and not query.sort and isinstance(items, Sequence):
-        page = items[query.offset : query.offset + min(query.limit, LIMIT_MAX)]
-        return Page(tuple(page), total=len(items), offset=query.offset)
-    kept: list[tuple[ModelT, dict[str, Any]]] = []
-    for item in items:
-        dumped = item.model_dump(mode="json")
-        if query.filter and not fits(dumped, query.filter):
-            continue
-        kept.append((item, dumped))
+    pool: Sequence[ModelT] = items if isinstance(items, Sequence) else list(items)
+    kept = [item for item in pool if _let_through(item, query.filter)] if query.filter else pool
     if query.sort:
         name = query.sort.lstrip("-")
-        if kept and all(name not in dumped for _, dumped in kept):
-            raise InvalidError(f"no field {name!r} to sort by", hint="one of " + ", ".join(kept[0][1]), field="sort")
-        kept.sort(key=lambda pair: _order(pair[1].get(name)), reverse=query.sort.startswith("-"))
+        known = {field: None for kind in {type(item) for item in kept} for field in kind.model_fields}
+        if kept and name not in known:
+            raise InvalidError(f"no field {name!r} to sort by", hint="one of " + ", ".join(known), field="sort")
+        kept = sorted(kept, key=lambda item: _order(getattr(item, name, None)), reverse=query.sort.startswith("-"))
     end = query.offset + min(query.limit, LIMIT_MAX)
-    return Page(tuple(item for item, _ in kept[query.offset : end]), total=len(kept), offset=query.offset)
+    return Page(tuple(kept[query.offset : end]), total=len(kept), offset=query.offset)
 
 
 def _order(value: Any) -> tuple[int, float, str]:
     if value is None:
         return (0, 0.0, "")
-    if isinstance(value, (int, float)):
-        return (1, float(value), "")
+    if isinstance(value, (int, float, IPv4Address)):
+        return (1, float(int(value) if isinstance(value, IPv4Address) else value), "")
     text = str(value)
     parts = text.split(".")
     if len(parts) == 4 and all(part.isdigit() for part in parts):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from app.errors import InvalidError
 from app.model.machine import Machine, MachineState, MachineStatus, machine_id_for
-from app.model.query import Query, apply, parse_filter
+from app.model.query import Query, apply, fits, parse_filter
+from app.model.subnet import Lease, LeaseState
 
 
 def machine(number: int, name: str, address: str | None, state: MachineState) -> Machine:
@@ -46,6 +49,36 @@ MACHINES = [
 )
 def test_filters(text: str, names: list[str]) -> None:
     assert [m.name for m in apply(MACHINES, Query(filter=parse_filter(text))).items] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", [9, 10, 100]),
+        ("10.7.0.10", [10, 100]),
+        ("address=10.7.0.10", [10]),
+        ("state=declined", [100]),
+        ("!state=declined subnet=rack7", [9, 10]),
+        ("mac~52:54 !ADDRESS~0.9", [10, 100]),
+        ("colour=red", []),
+    ],
+)
+def test_leases_of_which_there_are_many_are_filtered_alike(text: str, hosts: list[int]) -> None:
+    leases = [
+        Lease(
+            address=IPv4Address(f"10.7.0.{host}"),
+            mac=f"52:54:00:00:00:{host:02x}",
+            subnet="Rack7",
+            state=LeaseState.DECLINED if host == 100 else LeaseState.BOUND,
+        )
+        for host in (10, 100, 9)
+    ]
+    page = apply(leases, Query(filter=parse_filter(text), sort="address"))
+
+    assert [int(str(lease.address).rpartition(".")[2]) for lease in page.items] == hosts
+    assert hosts == sorted(hosts)
+    for lease in leases:
+        assert fits(lease.model_dump(mode="json"), parse_filter(text)) is (lease in page.items)
 
 
 @pytest.mark.parametrize(
