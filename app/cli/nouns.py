@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.cli.forms import COMMON, PAGE, Argument, Noun, Option, Verb, editing, key_argument, reading
+from app.cli.packetforms import INSPECT, MACHINE_PACKETS
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -154,26 +155,7 @@ NOUNS: tuple[Noun, ...] = (
                 ("bootcart machines boot node-07 --architecture uefi-x64", "bootcart machines boot 52:54:00:00:00:07"),
             ),
             Verb("script", "show the boot script it would get now", "script", (key_argument("machines"),)),
-            Verb(
-                "packets",
-                "list what went over the wire in its last boots, oldest first",
-                "packets",
-                (key_argument("machines"),),
-                PAGE,
-                ("bootcart machines packets node-07 --filter protocol=dhcp",),
-            ),
-            Verb(
-                "pcap",
-                "write the same to a capture for Wireshark; tokens are starred out",
-                "captured",
-                (key_argument("machines"),),
-                (
-                    Option("-o", "a file, a directory, or - for standard output; default: NAME.pcapng", metavar="FILE"),
-                    Option("--boots", "the last so many boots; default: all that are kept", "number"),
-                    Option("--replace", "write over a file that is there", "switch"),
-                ),
-                ("bootcart machines pcap node-07", "bootcart machines pcap node-07 --boots 1 -o - | tshark -r -"),
-            ),
+            *MACHINE_PACKETS,
         ),
         columns=(
             "name",
@@ -287,14 +269,7 @@ NOUNS: tuple[Noun, ...] = (
                 ),
                 examples=("bootcart events watch --machine node-07",),
             ),
-            Verb(
-                "inspect",
-                "show the request and the reply behind an event, taken apart",
-                "inspected",
-                (Argument("key", "the event's number, as events list --quiet tells it"),),
-                (Option("--hex", "their octets too", "switch"),),
-                ("bootcart events inspect 1234",),
-            ),
+            INSPECT,
         ),
         key="id",
         columns=("time", "kind", "message"),

@@ -1,14 +1,16 @@
-"""What `bootcart events inspect` and `bootcart machines pcap` write."""
+"""What went over the wire, as verbs: `machines packets`, `machines pcap` and `events inspect`."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from app.cli.call import Call, dumped, query_of
 from app.cli.outputs import Output, shown
-from app.errors import ConflictError, UnavailableError
+from app.errors import ConflictError, InvalidError, UnavailableError
 from app.model.packets import Dissection, Exchange
 
 STDOUT = "-"
@@ -57,3 +59,30 @@ def save(capture: bytes, name: str, to: str, *, replace: bool) -> str:
     except OSError as error:
         raise UnavailableError(f"{path} is not written: {error.strerror}", hint="name another file with -o") from error
     return str(path)
+
+
+async def packets(call: Call) -> int:
+    page = await call.client.packets.list(call.given.key, query_of(call.given))
+    columns = ("boot", "time", "source", "target", "summary")
+    call.output.listing(replace(call.noun, key="number", columns=columns), [dumped(item) for item in page.items])
+    return 0
+
+
+async def captured(call: Call) -> int:
+    machine = await call.client.machines.show(call.given.key)
+    capture = await call.client.packets.capture(call.given.key, boots=int(call.given.boots or 0))
+    where = save(capture, machine.name, call.given.o or "", replace=bool(call.given.replace))
+    if where:
+        call.output.said(f"the last boots of {shown(machine.name)} are in {shown(where)}", {"path": where})
+    return 0
+
+
+async def inspected(call: Call) -> int:
+    if not str(call.given.key).isdecimal():
+        raise InvalidError(f"{call.given.key!r} is not an event's number", hint="see: bootcart events list --quiet")
+    found = await call.client.packets.exchange(int(call.given.key))
+    if call.output.form == "text":
+        write_exchange(found, call.output, octets=bool(call.given.hex))
+    else:
+        call.output.said("", dumped(found))
+    return 0

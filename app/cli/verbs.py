@@ -6,16 +6,17 @@ import argparse
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from app.cli.bootview import write as write_boot
+from app.cli.call import Call, dumped, query_of
 from app.cli.forms import Noun, Verb
 from app.cli.inputs import is_source, read_objects
 from app.cli.outputs import Output, at, cell, shown
+from app.cli.packets import captured, inspected, packets
 from app.cli.parsing import body_of
 from app.cli.waiting import wait_for
-from app.client.protocol import Client
 from app.errors import BootcartError, InvalidError, NotFoundError
 from app.model.engine import ServiceState
 from app.model.event import Event
@@ -24,33 +25,6 @@ from app.model.query import LIMIT_MAX, Query
 
 STATE = Noun("engine", "the engine", ())
 WAIT_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One verb, given to one engine."""
-
-    client: Client
-    noun: Noun
-    verb: Verb
-    given: argparse.Namespace
-    output: Output
-
-    @property
-    def door(self) -> Any:
-        """The client's attribute of this noun."""
-        return getattr(self.client, self.noun.name)
-
-
-def dumped(model: Model) -> dict[str, Any]:
-    """An object as the JSON it is."""
-    return model.model_dump(mode="json")
-
-
-def query_of(given: argparse.Namespace) -> Query:
-    """The page the flags ask for."""
-    limit = LIMIT_MAX if given.limit is None else int(given.limit)
-    return Query(tuple(given.filter or ()), given.sort or "", limit, int(given.offset or 0))
 
 
 async def listed(call: Call) -> int:
@@ -218,37 +192,6 @@ async def boot(call: Call) -> int:
 
 async def script(call: Call) -> int:
     call.output.text(await call.client.machines.script(call.given.key))
-    return 0
-
-
-async def packets(call: Call) -> int:
-    page = await call.client.packets.list(call.given.key, query_of(call.given))
-    columns = ("boot", "time", "source", "target", "summary")
-    call.output.listing(replace(call.noun, key="number", columns=columns), [dumped(item) for item in page.items])
-    return 0
-
-
-async def captured(call: Call) -> int:
-    from app.cli.packets import save
-
-    machine = await call.client.machines.show(call.given.key)
-    capture = await call.client.packets.capture(call.given.key, boots=int(call.given.boots or 0))
-    where = save(capture, machine.name, call.given.o or "", replace=bool(call.given.replace))
-    if where:
-        call.output.said(f"the last boots of {shown(machine.name)} are in {shown(where)}", {"path": where})
-    return 0
-
-
-async def inspected(call: Call) -> int:
-    from app.cli.packets import write_exchange
-
-    if not str(call.given.key).isdecimal():
-        raise InvalidError(f"{call.given.key!r} is not an event's number", hint="see: bootcart events list --quiet")
-    found = await call.client.packets.exchange(int(call.given.key))
-    if call.output.form == "text":
-        write_exchange(found, call.output, octets=bool(call.given.hex))
-    else:
-        call.output.said("", dumped(found))
     return 0
 
 
