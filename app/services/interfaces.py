@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _GROUPS = 0x1 | 0x10 | 0x40
 # Changes come in bursts (link up, address, route): look once the burst is over.
 _SETTLE = 0.05
+# After a look that failed (seconds): an interface may have gone while it was read.
+_FAILED = 2.0
 _SYS = Path("/sys/class/net")
 _INET6 = Path("/proc/net/if_inet6")
 _DAD_FAILED, _TENTATIVE = 0x08, 0x40  # linux/if_addr.h
@@ -123,6 +125,10 @@ class InterfaceService:
         self._current: tuple[Interface, ...] = ()
         self._socket: socket.socket | None = None
         self._refresh: asyncio.Task[None] | None = None
+        # Something was told after the last look began.
+        self._stale = False
+        # One look at a time, so that none ends after one that began later.
+        self._looking = asyncio.Lock()
         self.listening: tuple[str, ...] = ()
         self.counters: dict[str, int] = {"changes": 0}
 
@@ -160,20 +166,26 @@ class InterfaceService:
         except OSError as error:
             # ENOBUFS: the kernel dropped notifications; a full read below catches up with all of them.
             log.debug("rtnetlink: %s", error)
+        self._stale = True
         if self._refresh is None or self._refresh.done():
             self._refresh = asyncio.get_running_loop().create_task(self._settled())
 
     async def _settled(self) -> None:
-        await asyncio.sleep(_SETTLE)
-        try:
-            await self.refresh()
-        except BootcartError as error:
-            log.warning("cannot read the interfaces: %s", error)
+        while self._stale:
+            await asyncio.sleep(_SETTLE)
+            self._stale = False
+            try:
+                await self.refresh()
+            except BootcartError as error:
+                log.warning("cannot read the interfaces: %s", error)
+                self._stale = True
+                await asyncio.sleep(_FAILED)
 
     async def refresh(self) -> None:
         """Read the kernel's state now."""
-        links, routes = await asyncio.gather(_ip("address"), _ip("route", "show", "default"))
-        before, self._current = self._current, parse(links, routes)
+        async with self._looking:
+            links, routes = await asyncio.gather(_ip("address"), _ip("route", "show", "default"))
+            before, self._current = self._current, parse(links, routes)
         if before != self._current:
             self.counters["changes"] += 1
             self._on_change(before, self._current)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from ipaddress import IPv4Interface, IPv6Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,6 +133,40 @@ def test_the_kernels_changes_are_followed() -> None:
     assert heard[0] == "eth0 got 10.8.0.1/24"
     assert "eth0 lost 10.7.0.1/24" in heard
     assert heard[-1] == "eth0 is gone"
+
+
+@pytest.mark.root
+def test_f08_a_change_during_a_look_is_seen_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells while its state is being read, and never again: the link must not seem down for ever."""
+    looks = itertools.count(1)
+    reading, read_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*words: str) -> list[dict[str, Any]]:
+        if words[0] != "address":
+            return []
+        look = next(looks)
+        if look == 2:
+            reading.set()
+            await read_on.wait()
+        return [{"ifname": "eth0", "ifindex": 2, "flags": ["UP", "LOWER_UP"] if look > 2 else []}]
+
+    async def follow(server: str) -> bool:
+        up = asyncio.Event()
+        service = InterfaceService(lambda _, after: up.set() if after[0].link else None)
+        await service.start()
+        try:
+            await asyncio.to_thread(netns.run, server, ["ip", "address", "add", "10.8.0.1/24", "dev", "eth0"])
+            await asyncio.wait_for(reading.wait(), 20)
+            await asyncio.to_thread(netns.run, server, ["ip", "address", "add", "10.8.0.2/24", "dev", "eth0"])
+            read_on.set()
+            await asyncio.wait_for(up.wait(), 20)
+        finally:
+            await service.stop()
+        return service.current()[0].link
+
+    monkeypatch.setattr("app.services.interfaces._ip", slow)
+    with netns.segment("10.7.0.1/24") as lan:
+        assert netns.call(lan.server, lambda: asyncio.run(follow(lan.server)))
 
 
 def test_who_holds_an_ipv6_address(tmp_path: Path) -> None:
