@@ -27,7 +27,12 @@ def configure(lab: plan.LabPlan, socket: Path) -> None:
         try:
             first, last = plan.range_of(lab.cidr)
             subnet = {"name": lab.name, "cidr": str(lab.cidr), "ranges": [f"{first}-{last}"], "lease_time": 3600}
-            await client.subnets.create(subnet)
+            if 4 in lab.protocols:
+                await client.subnets.create(subnet)
+            if 6 in lab.protocols:
+                first6, last6 = plan.CIDR6[0x100], plan.CIDR6[0x1FF]
+                of_ipv6 = {"cidr": str(plan.CIDR6), "ranges": [f"{first6}-{last6}"]}
+                await client.subnets.create({**subnet, **of_ipv6, "name": f"{lab.name}-ipv6"})
             await client.prefs.set("unknown-bootenv", "discovery")
         finally:
             await client.close()

@@ -83,7 +83,9 @@ class Lease6Table:
         DUIDs of their own), what it was offered, what it asks for, and the address that is free for longest.
         """
         self._lapse(now)
-        number = next((each for each in self._wanted(holder, hints) if self.may_have(holder, subnet, each, now)), None)
+        number = next(
+            (each for each in self._wanted(holder, hints, now) if self.may_have(holder, subnet, each, now)), None
+        )
         if number is None:
             number = self._unused(holder, subnet, now)
         if number is None and holder.known:
@@ -95,11 +97,12 @@ class Lease6Table:
             self._give_back(*self._offers.put(Offer(number, holder.key, holder.known, now + OFFER_SECONDS)))
         return number
 
-    def _wanted(self, holder: Holder, hints: Sequence[IPv6Address]) -> Iterable[int]:
+    def _wanted(self, holder: Holder, hints: Sequence[IPv6Address], now: float) -> Iterable[int]:
         yield from tuple(self._by_key.get(holder.key, ()))
         for number in tuple(self._by_mac.get(holder.mac, ())) if holder.mac else ():
             # Two associations of one client are two addresses; another client on the same card is its next stage.
-            if self._records[number].client_id != holder.duid:
+            record = self._records[number]
+            if record.client_id != holder.duid or not _live(record, now):
                 yield number
         offered = self._offers.of(holder.key)
         if offered is not None:

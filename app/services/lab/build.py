@@ -47,6 +47,8 @@ class Build:
     boot: str = "network"
     """What its firmware tries first: `network` or `disk`."""
     secureboot: bool = False
+    ip: int = 4
+    """The protocol its firmware boots over."""
 
     @property
     def sort(self) -> Kind:
@@ -102,6 +104,7 @@ OPTIONS: dict[str, Option] = {
             "UEFI only: Microsoft's keys are enrolled",
             _one_of("secureboot", {"on": True, "off": False}),
         ),
+        Option("ip", "4|6", "UEFI only: what it boots over", _one_of("ip", {"4": 4, "6": 6})),
     )
 }
 """What may follow a kind, each after a colon."""
@@ -139,6 +142,8 @@ def read(text: str, memory: int = DEFAULT_MEMORY) -> Build:
     build = Build(kind, **fields)
     if build.secureboot and not build.sort.uefi:
         raise _refuse(text, f"{kind} has no Secure Boot", "leave it out, or use a UEFI machine")
+    if build.ip == 6 and not build.sort.uefi:
+        raise _refuse(text, f"{kind} boots over IPv4 alone", "leave it out, or use a UEFI machine")
     if build.boot == "disk" and not build.disks:
         raise _refuse(text, "it has no disk to boot first", "leave out boot=disk, or disks=0")
     return build
@@ -148,4 +153,5 @@ def write(build: Build) -> str:
     """The inverse of `read`."""
     words = [build.kind, f"memory={build.memory}", f"disks={build.disks}x{build.disk_size}M", f"nics={build.nics}"]
     words += [f"boot={build.boot}", "secureboot=on" if build.secureboot else "secureboot=off"]
+    words += [f"ip={build.ip}"]
     return ":".join(words)

@@ -86,6 +86,7 @@ def command(plan: LabPlan, account: Account, program: Program, places: Places) -
     python = os.fspath(program.python)
     serve = [python, "-m", "app", "serve", "--data-dir", str(places.data), "--api-socket", str(places.socket)]
     serve += ["--interface", ENGINE_INTERFACE, "--dhcp", "authoritative"]
+    serve += ["--dhcp6"] if 6 in plan.protocols else []
     supervisor = [python, "-I", "-S", str(program.root / "app/services/supervisor.py")]
     supervisor += ["--state", str(places.supervisor), "--log", str(places.log), "--"]
     binds = "".join(f'mount --bind "${2 * n + 1}" "${2 * n + 2}" && ' for n in range(len(program.mounts)))

@@ -6,7 +6,7 @@ import subprocess
 
 from app.errors import BootcartError
 from app.services.lab import kernel
-from app.services.lab.plan import ENGINE_INTERFACE, LabPlan
+from app.services.lab.plan import CIDR6, ENGINE_INTERFACE, LabPlan
 
 BRIDGE = "lan"
 UPLINK = "engine"
@@ -47,6 +47,7 @@ def engine_lines(plan: LabPlan) -> list[str]:
         "link set lo up",
         f"addr add {plan.engine_address}/{plan.cidr.prefixlen} brd + dev {ENGINE_INTERFACE}",
         f"link set dev {ENGINE_INTERFACE} up",
+        *([f"addr add {CIDR6[1]}/{CIDR6.prefixlen} dev {ENGINE_INTERFACE} nodad"] if 6 in plan.protocols else []),
     ]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from app.errors import InvalidError
@@ -17,6 +17,8 @@ DEFAULT_CIDR = IPv4Network("10.77.0.0/24")
 DEFAULT_MACHINES = ("bios", "uefi")
 DEFAULT_DIRECTORY = Path("/run/bootcart/lab")
 ENGINE_INTERFACE = "eth0"
+CIDR6 = IPv6Network("fd00:77::/64")
+"""The segment's IPv6 network, where a machine boots over IPv6; the engine has its first address."""
 MACHINES_MAX = 32
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,19}$")
@@ -61,6 +63,11 @@ class LabPlan:
     def engine_address(self) -> IPv4Address:
         """The engine's address: the first of the segment."""
         return self.cidr.network_address + 1
+
+    @property
+    def protocols(self) -> frozenset[int]:
+        """What its machines boot over: 4, 6 or both."""
+        return frozenset(machine.build.ip for machine in self.machines)
 
     @property
     def engine_namespace(self) -> str:

@@ -118,6 +118,7 @@ def _firmware(build: Build, files: Files, firmware: Pair | None) -> list[str]:
     argv = ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
     argv += ["-drive", f"if=pflash,unit=1,format=raw,file={files.variables}"]
     # Every way of booting that comes before the wanted one in EDK2's order costs half a minute of waiting.
-    for option, wanted in (("IPv4PXESupport", not build.sort.http), ("IPv6PXESupport", False)):
+    pxe = not build.sort.http
+    for option, wanted in (("IPv4PXESupport", pxe and build.ip == 4), ("IPv6PXESupport", pxe and build.ip == 6)):
         argv += ["-fw_cfg", f"name=opt/org.tianocore/{option},string={'y' if wanted else 'n'}"]
     return argv
