@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from app.cli.outputs import Output, shown
 from app.model.bootview import BootAnswer, BootFirmware, BootView
 
+SCRIPTS = {"grub": "script for GRUB", "pxelinux": "menu"}
 STAGES = {"rom": "firmware", "ipxe": "iPXE"}
 
 
@@ -34,7 +35,7 @@ def write(view: BootView, output: Output) -> None:
         _firmware(firmware, view.firmware_why, output)
     if view.script:
         output.line("")
-        output.line("script")
+        output.line(SCRIPTS.get(view.template, "script"))
         output.text(view.script)
 
 

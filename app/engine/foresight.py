@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -25,13 +25,23 @@ from app.netboot.foresee import (
     kernel_arguments,
     loader_path,
     possible,
+    template_of,
 )
+from app.netboot.grub import CONFIG
+from app.netboot.menu import menu_path
 from app.netboot.wire import pxe
 from app.netboot.wire.dhcp4 import ZERO
-from app.services.bootfs.scripts import AnswerFile, Given
+from app.services.bootfs.scripts import BOOT, GRUB, MENU, AnswerFile, Given
 from app.services.bootfs.tree import BootFs
 from app.store.store import Store
 
+_Script = tuple[Given | None, tuple[AnswerFile, ...], str]
+_NO_SCRIPT: _Script = (None, (), BOOT)
+_PATHS: dict[str, Callable[[str, str], str]] = {
+    BOOT: lambda mac, _: script_path(mac),
+    GRUB: lambda _, __: f"grub/{CONFIG}",
+    MENU: menu_path,
+}
 NOWHERE = IPv4Address("127.0.0.1")
 _LOOKED_AT = 50
 
@@ -80,12 +90,13 @@ class Foresight:
         asker = self._asker(machine, architecture, interface)
         foreseen = self._answers(asker)
         stages = {(each.arch, stage): found for (each, stage), found in foreseen.items()}
-        script, answers = self._script(machine, asker, [found for (_, stage), found in stages.items() if stage == IPXE])
+        scripts = {each.arch: self._script(machine, asker, each.arch, stages) for each in asker.firmware}
+        script, answers, template = next((each for each in scripts.values() if each[0] is not None), _NO_SCRIPT)
         directory = self._store.directory
         reservation = next(iter(directory.reservations_for(asker.mac)), None)
         name, because = bootenv_of(asker.mac, directory)
         choice = script.choice if script is not None else None
-        firmware = tuple(self._firmware(asker.mac, each, stages, script, answers) for each in asker.firmware)
+        firmware = tuple(self._firmware(asker.mac, each, stages, *scripts[each.arch]) for each in asker.firmware)
         faults = (script.error if script is not None else None, *(each.error for each in answers))
         fault = next((each for each in faults if each is not None), None)
         return BootView(
@@ -101,6 +112,7 @@ class Foresight:
             firmware_why=asker.firmware_why,
             firmware=firmware,
             script=script.text if script is not None else "",
+            template=template,
             fault=None
             if fault is None
             else BootFault(bootenv=fault.bootenv, template=fault.template, line=fault.line, why=fault.why),
@@ -164,16 +176,20 @@ class Foresight:
         return dict(zip(pairs, found, strict=True))
 
     def _script(
-        self, machine: Machine, asker: _Asker, loaders: Sequence[Foreseen]
-    ) -> tuple[Given | None, tuple[AnswerFile, ...]]:
-        """The script, where some firmware's iPXE is sent to it, and the answer files it leads to."""
-        wanted = f"/{script_path(asker.mac)}"
-        sent = next((each for each in loaders if each.told.bootfile.endswith(wanted)), None)
-        if sent is None:
-            return None, ()
+        self, machine: Machine, asker: _Asker, arch: int, stages: Mapping[tuple[int, str], Foreseen]
+    ) -> _Script:
+        """The script that this firmware's loader is sent to, the answer files it leads to, and which template it is."""
+        sent, loader = stages[arch, ROM], stages[arch, IPXE]
+        template = template_of(loader_path(sent.told.bootfile)[1])
+        if template == BOOT:
+            sent = loader
+            if not sent.told.bootfile.endswith(f"/{script_path(asker.mac)}"):
+                return _NO_SCRIPT
         lease = self._store.directory.lease_of(asker.mac)
         address = sent.told.address or machine.address or (lease.address if lease is not None else ZERO)
-        return self._tree.foresee(asker.mac, str(address), sent.server)
+        known = pxe.ARCHITECTURES.get(arch)
+        processor = known.machine if known is not None and template == MENU else ""
+        return *self._tree.foresee(asker.mac, str(address), sent.server, template, processor), template
 
     def _firmware(
         self,
@@ -182,13 +198,14 @@ class Foresight:
         stages: dict[tuple[int, str], Foreseen],
         script: Given | None,
         answers: Sequence[AnswerFile],
+        template: str,
     ) -> BootFirmware:
         first, second = (stages[asked.arch, stage] for stage in STAGES)
         files: list[BootFile] = []
         if first.told.bootfile:
             files.append(self._file(*loader_path(first.told.bootfile)))
-        if second.told.bootfile:
-            files += self._loaded(mac, asked, script)
+        if template != BOOT or second.told.bootfile:
+            files += self._loaded(mac, asked, script, template)
             files += [
                 BootFile(path=each.path, role=Role.ANSWER, present=each.size is not None, size=each.size)
                 for each in answers
@@ -197,22 +214,24 @@ class Foresight:
             name=firmware_name(asked.arch),
             architecture=asked.arch,
             title=first.firmware.title,
-            answers=(first.told, second.told),
+            answers=(first.told, second.told) if template == BOOT else (first.told,),
             files=tuple(files),
         )
 
-    def _loaded(self, mac: str, asked: Asked, script: Given | None) -> list[BootFile]:
-        """What iPXE loads: its script, then kernel and initrds of its processor."""
+    def _loaded(self, mac: str, asked: Asked, script: Given | None, template: str) -> list[BootFile]:
+        """What the loader loads: its script, then kernel and initrds of its processor."""
         if script is None:
             return []
         text = script.text.encode()
         there = not script.left_alone
-        files = [BootFile(path=script_path(mac), role=Role.SCRIPT, present=there, size=len(text) if there else None)]
         known = pxe.ARCHITECTURES.get(asked.arch)
+        path = _PATHS[template](mac, known.machine if known is not None else "")
+        files = [BootFile(path=path, role=Role.SCRIPT, present=there, size=len(text) if there else None)]
         if script.bootenv is not None and script.error is None and known is not None:
             wanted = script.bootenv.architectures.get(known.machine)
             if wanted is not None:
-                files += [self._file("http", path) for path in (wanted.kernel, *wanted.initrds)]
+                protocol = "tftp" if template == MENU else "http"
+                files += [self._file(protocol, path) for path in (wanted.kernel, *wanted.initrds)]
         return files
 
     def _file(self, protocol: str, path: str) -> BootFile:

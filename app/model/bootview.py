@@ -85,7 +85,8 @@ class BootView(Model):
     bootenv_why: str = ""
     firmware_why: str = Field(default="", description="why these firmwares are shown")
     firmware: tuple[BootFirmware, ...] = ()
-    script: str = Field(default="", description="as iPXE would be given it, tokens masked")
+    script: str = Field(default="", description="as its loader would be given it, tokens masked")
+    template: str = Field(default="boot", description="the template it is: boot for iPXE, grub, pxelinux")
     fault: BootFault | None = None
     arguments: str = Field(default="", description="kernel command line, tokens masked")
     warnings: tuple[str, ...] = Field(default=(), description="what else keeps it from booting")

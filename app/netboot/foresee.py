@@ -6,6 +6,7 @@ Pure, and nothing it is given changes: no offer is made, no lease is pending, no
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -15,6 +16,9 @@ from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer, begin
 from app.netboot.exchange import Answer, Arrival, Exchange, Policy
 from app.netboot.firmware import IPXE, ROM, Firmware, classify
+from app.netboot.grub import GRUB_TEMPLATE
+from app.netboot.loaders import MENUS, leads_to_grub
+from app.netboot.menu import MENU_FOLDER, MENU_TEMPLATE
 from app.netboot.reserved import reservation_of
 from app.netboot.scope import locate
 from app.netboot.view import NetworkView
@@ -28,6 +32,8 @@ _XID = 0x0B007CA2
 _WANTED = bytes((1, 3, 6, 15, 28, 43, 54, 60, 66, 67, 97))
 _IPXE_HTTP = bytes((0x13, 1, 1, 0x15, 1, 1))  # its features (option 175): HTTP and TFTP
 _KERNEL = re.compile(r"^kernel\s+(?:--?\w+\s+\S+\s+)*\S+\s*(.*?)\s*(?:\|\|.*)?$", re.MULTILINE)
+_APPEND = re.compile(r"^\s*APPEND\s+(.*?)\s*$", re.MULTILINE)
+_LINUX = re.compile(r"^\s*if linux \S+ ('.*') \$more; then$", re.MULTILINE)
 
 _NAMES = {
     opt.SUBNET_MASK: "subnet mask",
@@ -84,6 +90,8 @@ def options_of(asked: Asked, stage: str) -> dict[int, bytes]:
     known = pxe.ARCHITECTURES.get(arch)
     word = pxe.HTTP_CLIENT if known is not None and known.transport == "http" else pxe.PXE_CLIENT
     heard = asked.vendor_class.encode() if stage == ROM else b""
+    if arch in MENUS and not heard and known is not None and known.kind == "uboot":
+        heard = b"U-Boot"
     options = {
         opt.VENDOR_CLASS: heard or word + f":Arch:{arch:05d}:UNDI:003016".encode(),
         opt.ARCHITECTURE: arch.to_bytes(2, "big"),
@@ -193,14 +201,24 @@ _MENUS = {
 
 def kernel_arguments(script: str) -> str:
     """The kernel's command line in a boot script; empty where it loads no kernel. Variables are iPXE's to fill in."""
-    found = _KERNEL.search(script)
-    return found[1] if found is not None else ""
+    found = _KERNEL.search(script) or _APPEND.search(script)
+    if found is not None:
+        return found[1]
+    of_grub = _LINUX.search(script)
+    return " ".join(shlex.split(of_grub[1])) if of_grub is not None else ""
 
 
 def loader_path(bootfile: str) -> tuple[str, str]:
     """Protocol and path in the virtual tree of a boot file as DHCP names it."""
     scheme, slashes, rest = bootfile.partition("://")
     return (scheme, rest.partition("/")[2]) if slashes else ("tftp", bootfile)
+
+
+def template_of(path: str) -> str:
+    """The template that is the script of a machine whose firmware is given this file of the virtual tree."""
+    if path.rpartition("/")[2] == MENU_FOLDER:
+        return MENU_TEMPLATE
+    return GRUB_TEMPLATE if leads_to_grub(path) else "boot"
 
 
 def possible(architecture: str, firmware: str, named: Sequence[int] = ()) -> tuple[int, ...]:

@@ -124,6 +124,11 @@ def started_by_shim(path: str) -> bool:
     return path.rpartition("/")[2] in _SECOND or signed_ipxe(path)
 
 
+def leads_to_grub(path: str) -> bool:
+    """What a machine runs after this boot file is GRUB."""
+    return path in _SIGNED[GRUB_CHAIN].values() or path.rpartition("/")[2].startswith("grub")
+
+
 def signed_ipxe(path: str) -> bool:
     """This file is iPXE as its own shim starts it."""
     return path.startswith(f"{SIGNED_IPXE}/") and path not in SHIMS

@@ -129,6 +129,34 @@ def test_the_script_is_the_one_that_is_served_but_for_the_token(rack: Rack, assi
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize(("arch", "template"), [("22", "pxelinux"), ("uefi-x64", "grub")])
+def test_the_script_is_in_the_words_of_what_the_machine_runs(
+    rack: Rack, assigned: str, arch: str, template: str
+) -> None:
+    engine, client = rack.engine, rack.engine.client
+    engine.ask(client.prefs.set("loader-uefi", "shimx64.efi"))
+    try:
+        found = boot(rack, f"Mac:{assigned}", architecture=arch)
+        text = engine.told("machines", "boot", f"Mac:{assigned}", "--architecture", arch)
+    finally:
+        engine.ask(client.prefs.set("loader-uefi", "ipxe.efi"))
+
+    assert found.template == template
+    assert len(found.firmware[0].answers) == 1
+    assert found.arguments.startswith("quiet loglevel=3 panic=60 bootcart.url=http://")
+    assert "bootcart.token=********" in found.arguments
+    paths = [one.path for one in found.firmware[0].files]
+    named = assigned.replace(":", "-")
+    if template == "grub":
+        assert found.script.lstrip().startswith("echo")
+        assert paths[:2] == ["shimx64.efi", "grub/grub.cfg"]
+        assert "\nscript for GRUB\n" in text
+    else:
+        assert "KERNEL discovery/arm64/vmlinuz\n" in found.script
+        assert paths[1] == f"menus/arm64/pxelinux.cfg/01-{named}"
+        assert "\nmenu\n" in text
+
+
 def _try(rack: Rack, mac: str, interface: str) -> BootView | None:
     try:
         return boot(rack, mac, architecture="uefi-x64", interface=interface)

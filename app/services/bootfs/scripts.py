@@ -65,9 +65,14 @@ def machine_of(mac: str, view: NetworkView) -> Machine:
     return view.machine_by_mac(mac) or stranger(mac)
 
 
-def choose(mac: str, view: NetworkView) -> Choice:
-    """The boot environment of a machine; held machines and reservations that never boot get `local`."""
+def choose(mac: str, view: NetworkView, architecture: str = "") -> Choice:
+    """The boot environment of a machine; held machines and reservations that never boot get `local`.
+
+    `architecture`: its processor, where its firmware tells it now.
+    """
     machine = machine_of(mac, view)
+    if architecture:
+        machine = machine.model_copy(update={"architecture": architecture})
     reservation = next((each for each in view.reservations_for(mac) if each.never_boot), None)
     if machine.held:
         return Choice("local", machine, "it is held")
