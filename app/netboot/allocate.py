@@ -103,6 +103,10 @@ class LeaseTable:
         self._lapse(now)
         return self._offers.of(client.key)
 
+    def offers(self) -> tuple[int, ...]:
+        """The addresses that are set aside."""
+        return tuple(self._offers)
+
     def used(self, subnet: Subnet, now: float) -> tuple[int, int]:
         """How many addresses of a subnet's ranges are leased now, and how many there are."""
         pool = self._pool(subnet, now)
@@ -111,11 +115,8 @@ class LeaseTable:
     def quarantine_seconds(self, subnet: Subnet, now: float) -> float:
         """How long a declined address is kept back: a day; minutes once declines have emptied half the pool."""
         pool = self._pool(subnet, now)
-        declined = sum(
-            1
-            for number, record in self._records.items()
-            if record.state is LeaseState.DECLINED and record.expires > now and number in pool
-        )
+        records = ((number, one) for number, one in self._records.items() if one.state is LeaseState.DECLINED)
+        declined = sum(1 for number, record in records if record.expires > now and number in pool)
         return QUARANTINE_SECONDS if 2 * (declined + 1) <= pool.size else SHORT_QUARANTINE_SECONDS
 
     # Choosing

@@ -84,11 +84,8 @@ class DhcpService(Responder):
         # By how much stored leases began after now, at the start.
         self._behind: list[float] = []
         # Why the store cannot be written, as far as is known; and how many leases are tried meanwhile.
-        self._away = ""
-        self._tries = 0
-        self.counters.update(
-            dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases", "probes", "conflicts"), 0)
-        )
+        self._away, self._tries = "", 0
+        self.counters |= dict.fromkeys(("acks", "offers", "naks", "not_stored", "leases", "probes", "conflicts"), 0)
 
     @property
     def policy(self) -> Policy:
@@ -124,6 +121,10 @@ class DhcpService(Responder):
     def _foresee(self, mac: str, asked: Asked, stage: str, interface: str, relay: IPv4Address) -> Foreseen:
         arrival = self.arrival(interface, relay)
         return foresee(mac, asked, stage, arrival, self._view, self._table, self._policy, self.now(), relay=relay)
+
+    def offered(self) -> tuple[int, ...]:
+        """The addresses that are offered now. Not from the loop."""
+        return self.ask(lambda: self._table.offers())
 
     def now(self) -> float:
         """Epoch seconds that follow the monotonic clock: a wall clock that is set ends no lease."""
@@ -294,9 +295,8 @@ class DhcpService(Responder):
             return
         self.send(found)
         for event in found.events:
-            name = {"dhcp.offer": "offers", "proxy.offer": "offers", "dhcp.ack": "acks", "dhcp.nak": "naks"}.get(
-                event.kind
-            )
+            names = {"dhcp.offer": "offers", "proxy.offer": "offers", "dhcp.ack": "acks", "dhcp.nak": "naks"}
+            name = names.get(event.kind)
             if name is not None:
                 self.counters[name] += 1
         self.emit(found.events)
