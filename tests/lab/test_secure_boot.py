@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.t
 
 HOPS = ("discover", "offer", "request", "ack", "loader", "grub", "script", "kernel", "initrd", "agent", "inventory")
 KINDS = {"uefi": "uefi-pxe", "uefi-http": "uefi-http"}
+ARM64 = {"arm64": "uefi-pxe", "arm64-http": "uefi-http"}
 
 
 @pytest.fixture
@@ -25,14 +26,21 @@ def here(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-def test_through_shim_and_grub_it_posts_its_inventory(here: Site) -> None:
-    here.engine.told("prefs", "set", "loader-uefi", "shimx64.efi")
-    machines = {kind: here.power_on(f"{kind}:secureboot=on", number=n) for n, kind in enumerate(KINDS, 1)}
+@pytest.mark.parametrize(
+    ("kinds", "preference", "shim"),
+    [(KINDS, "loader-uefi", "shimx64.efi"), (ARM64, "loader-arm64", "shimaa64.efi")],
+    ids=["x64", "arm64"],
+)
+def test_through_shim_and_grub_it_posts_its_inventory(
+    here: Site, kinds: dict[str, str], preference: str, shim: str
+) -> None:
+    here.engine.told("prefs", "set", preference, shim)
+    machines = {kind: here.power_on(f"{kind}:secureboot=on", number=n) for n, kind in enumerate(kinds, 1)}
 
     for kind, vm in machines.items():
         found, boot = here.inventory(vm, "Secure Boot, shim and GRUB")
 
-        assert (boot.path, done(boot)) == (KINDS[kind], HOPS)
+        assert (boot.path, done(boot)) == (kinds[kind], HOPS)
         assert found.inventory is not None
         assert found.inventory.secure_boot == "enabled"
         assert found.registered
