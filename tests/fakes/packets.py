@@ -16,16 +16,9 @@ CAPTURE = bytes.fromhex("0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff1c00000
 """A pcapng file without a packet."""
 
 _ASKED = """\
-Ethernet
-  src       52:54:00:00:00:05
-  dst       ff:ff:ff:ff:ff:ff
-IPv4
-  src       0.0.0.0
-  dst       255.255.255.255
-UDP
-  sport     bootpc
-  dport     bootps
-  len       314
+Ethernet  52:54:00:00:00:05 > ff:ff:ff:ff:ff:ff
+IPv4      0.0.0.0 > 255.255.255.255
+UDP       68 > 67
 BOOTP
   op        BOOTREQUEST
   xid       0x11223344
@@ -36,16 +29,9 @@ DHCP options
   93  client-system           7 (UEFI x64)
   97  uuid-guid               04030201-0605-0807-090a-0b0c0d0e0f10"""
 _ANSWERED = """\
-Ethernet
-  src       02:00:00:00:00:02
-  dst       52:54:00:00:00:05
-IPv4
-  src       10.7.0.1
-  dst       10.7.0.105
-UDP
-  sport     bootps
-  dport     bootpc
-  len       333
+Ethernet  02:00:00:00:00:02 > 52:54:00:00:00:05
+IPv4      10.7.0.1 > 10.7.0.105
+UDP       67 > 68
 BOOTP
   op        BOOTREPLY
   xid       0x11223344

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rich.cells import chop_cells
 from textual.containers import Horizontal
 from textual.widget import Widget
 
@@ -169,10 +169,8 @@ def packet_lines(side: str, packet: Dissection, width: int, *, octets: bool) -> 
             lines.append(line((safe(row), "head")))
             continue
         style = "bad" if row.startswith("  !") else ""
-        first, *more = chop_cells(safe(row), width) or [""]
-        lines.append(line((first, style)))
-        rest = "".join(more)
-        lines += [line((" " * _HANGING + part, style)) for part in chop_cells(rest, width - _HANGING) if rest]
+        parts = textwrap.wrap(safe(row), width, subsequent_indent=" " * _HANGING) or [""]
+        lines += [line((part, style)) for part in parts]
     return lines
 
 

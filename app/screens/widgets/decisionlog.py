@@ -108,7 +108,7 @@ class DecisionLog(EventLog):
 
     def head(self, width: int) -> tuple[Line, ...]:
         where = f"{'INTERFACE':<11} " if width >= _WIDE else ""
-        titles = f"{'TIME':<10} {'MACHINE':<17} {'ASKED':<8} {'ANSWER':<7} {where}WHAT, OR WHY NOT"
+        titles = f"{'TIME':<10} {'MACHINE':<18} {'ASKED':<8} {'ANSWER':<7} {where}WHAT, OR WHY NOT"
         return (*super().head(width), line((fit(titles, width), "head")))
 
     def at(self, index: int, width: int) -> Line:
@@ -122,7 +122,8 @@ class DecisionLog(EventLog):
         spans: list[Span] = [
             (clock(event.time), "dim"),
             (f" {'!' if loud else glyph} ", loud),
-            (fit(safe(self.name_of(event)), 17) + " ", ""),
+            # Names of machines nobody has named differ in their last letters only: they are never cut.
+            (fit(safe(self.name_of(event)), 18) + " ", ""),
             (fit(self.asked(event), 8) + " ", "dim"),
             (fit(word, 7) + " ", "dim" if quiet else style),
         ]

@@ -23,13 +23,13 @@ _VALUE_MAX = 1024
 _DUMP = 16
 _OVERLOAD_FILE, _OVERLOAD_SNAME = 1, 2
 _HARDWARE_MAX = 16
-_TITLES = {"Ethernet": "Ethernet", "BOOTP": "BOOTP", "UDP": "UDP", "TCP": "TCP", "IP": "IPv4", "IPv6": "IPv6"}
+_TITLES = {"IP": "IPv4"}
 # Of the frame around a message only this was on the wire as it is here; what else a header has is made up.
-_REAL = {
+_ENDS = {
     "Ethernet": ("src", "dst"),
     "IP": ("src", "dst"),
     "IPv6": ("src", "dst"),
-    "UDP": ("sport", "dport", "len"),
+    "UDP": ("sport", "dport"),
     "TCP": ("sport", "dport"),
 }
 # scapy's names of options it knows by another name than we do.
@@ -44,8 +44,9 @@ def layers(protocol: str, frame: bytes, octets: bytes) -> tuple[str, ...]:
     lines: list[str] = []
     try:
         found: Any = Ether(frame)
-        while found.name in _REAL:
-            lines += _layer(found)
+        while found.name in _ENDS:
+            source, target = (found.getfieldval(name) for name in _ENDS[found.name])
+            lines.append(f"{_TITLES.get(found.name, found.name):<9} {source} > {target}")
             found = found.payload
         if protocol == "dhcp" and octets:
             # Whatever its port: ProxyDHCP has another, relays may have any.
@@ -81,9 +82,9 @@ def fault(octets: bytes) -> str:
 
 
 def _layer(layer: Any) -> Iterator[str]:
-    yield str(_TITLES.get(layer.name, layer.name))
+    yield str(layer.name)
     named = {field.name: field for field in layer.fields_desc}
-    for name in _REAL.get(layer.name) or [name for name in named if name != "options"]:
+    for name in (name for name in named if name != "options"):
         value = layer.getfieldval(name)
         if name == "chaddr":
             text = value[: min(layer.hlen, _HARDWARE_MAX)].hex(":")

@@ -41,7 +41,7 @@ class Framer:
         machine = End(self._machine(packet), packet.machine, packet.machine_port)
         us = End(self._ours(packet, name), packet.our, packet.our_port)
         ends = (machine, us) if packet.incoming else (us, machine)
-        rest = f"{packet.skipped} octets that followed are not kept" if packet.skipped else ""
+        rest = f"{packet.skipped} octets that followed are not kept" if packet.skipped and not packet.note else ""
         told = "; ".join(filter(None, (comment, packet.note, rest)))
         octets = self._tcp(packet, *ends) if packet.protocol == "http" else segments.udp(*ends, packet.octets)
         return Frame(packet.time, name, packet.incoming, octets, told)

@@ -158,10 +158,13 @@ def test_an_exchange_is_taken_apart() -> None:
 
     assert found.why == ""
     asked, answered = ("\n".join(one.lines) for one in (found.request, found.reply))
-    for layer in ("Ethernet", "IPv4", "UDP", "BOOTP", "DHCP options"):
-        assert layer in found.request.lines
-        assert layer in found.reply.lines
-    assert "  dst       ff:ff:ff:ff:ff:ff" in asked
+    assert found.request.lines[:4] == (
+        "Ethernet  52:54:00:00:00:07 > ff:ff:ff:ff:ff:ff",
+        "IPv4      0.0.0.0 > 255.255.255.255",
+        "UDP       68 > 67",
+        "BOOTP",
+    )
+    assert "DHCP options" in found.reply.lines
     assert "53  dhcp-message-type       DISCOVER" in asked
     assert "93  " in asked
     assert "7 (UEFI x64)" in asked
@@ -195,10 +198,10 @@ CUT = request().encode()[:240] + b"\x35\x01\x01\x37\xf0\x01"
 @pytest.mark.parametrize(
     ("octets", "why", "line"),
     [
-        (b"nonsense", "8 octets are too few for a DHCP message", "UDP"),
+        (b"nonsense", "8 octets are too few for a DHCP message", "UDP       68 > 67"),
         (CUT, "option 55 runs 239 octets past the end", "  ! option 55 runs 239 octets past the end"),
         (b"\x01\x01\x06\0" + bytes(400), "no DHCP magic cookie", "BOOTP"),
-        (b"\xff" * 1400, "no DHCP magic cookie", "UDP"),
+        (b"\xff" * 1400, "no DHCP magic cookie", "UDP       68 > 67"),
     ],
     ids=["short", "cut", "bootp", "ones"],
 )
