@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,9 @@ MANIFEST = "manifest.json"
 LIKE_MAX = 3
 LISTED_MAX = 1000
 UPLOADS = "files/"
+RECENT_SECONDS = 1.0
+"""For so long one of our own files is where it was found."""
+RECENT_MAX = 64
 
 
 def beneath(root: Path, path: str) -> Path | None:
@@ -53,6 +58,27 @@ def unusable(roots: Sequence[Path]) -> list[str]:
     return told
 
 
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    """A file that was found, what it and its manifest were then, and when (monotonic)."""
+
+    file: Path
+    marks: tuple[tuple[int, int, int] | None, ...]
+    at: float
+
+
+def _marks(file: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """What tells a file, and the manifest beside it, from another under the same name."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in (str(file), f"{os.path.dirname(file)}/{MANIFEST}"):
+        try:
+            stat = os.stat(name)
+            found.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
 class Files:
     """The real files of the virtual tree: loaders at its top, `discovery/`, `bootenvs/`, then the operator's own."""
 
@@ -66,6 +92,7 @@ class Files:
         self._uploads = uploads
         self._roots = tuple(file_roots)
         self._sets: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._recent: dict[str, _Recent] = {}
 
     def find(self, path: str) -> Path | None:
         """The file a normalised path names, links resolved; None where there is none. Reads the disk."""
@@ -74,15 +101,31 @@ class Files:
         folder, _, name = path.rpartition("/")
         if name != MANIFEST:
             if not folder and (found := beneath(self._loaders, name)) is not None:
-                return found
+                return self._remember(path, found)
             ours = folder.startswith(("discovery/", "bootenvs/"))
             if ours and (found := beneath(self._artefacts, path)) is not None and self._whole(found):
-                return found
+                return self._remember(path, found)
         if self._uploads is not None and path.startswith(UPLOADS):
             found = beneath(self._uploads, path.removeprefix(UPLOADS))
             if found is not None:
                 return found
         return next((found for root in self._roots if (found := beneath(root, path)) is not None), None)
+
+    def at_hand(self, path: str) -> Path | None:
+        """One of our own files that `find` found a moment ago, and that is the same still: looks at its inode alone.
+
+        None: it has to be found.
+        """
+        recent = self._recent.get(path)
+        if recent is None or time.monotonic() - recent.at > RECENT_SECONDS:
+            return None
+        return recent.file if _marks(recent.file) == recent.marks else None
+
+    def _remember(self, path: str, found: Path) -> Path:
+        if len(self._recent) >= RECENT_MAX:
+            self._recent.clear()
+        self._recent[path] = _Recent(found, _marks(found), time.monotonic())
+        return found
 
     def facts(self, path: str) -> tuple[int | None, str]:
         """Size in bytes and SHA-256 of a file, as the manifest beside it tells; None where there is no such file.

@@ -142,6 +142,17 @@ class BootFs:
         file = self._files.find(path)
         return None if file is None else Served(path, role_of(path, self._content.bootenvs()), file=file)
 
+    def file_at_hand(self, path: str, peer: Address) -> tuple[Served, str] | None:
+        """One of our own files that was found a moment ago, and the MAC of the machine that asks.
+
+        None: it has to be asked for by `resolve`, in a thread that may wait.
+        """
+        file = self._files.at_hand(path) if path != AUTOEXEC and isinstance(peer, IPv4Address) else None
+        lease = self._view.lease_at(peer) if file is not None and isinstance(peer, IPv4Address) else None
+        if file is None or lease is None:
+            return None
+        return Served(path, role_of(path, self._content.bootenvs()), file=file), lease.mac
+
     def like(self, path: str) -> tuple[str, ...]:
         """Paths that are there and look like this one, the closest first. Reads the disk."""
         return self._files.like(path)

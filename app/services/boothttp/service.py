@@ -53,6 +53,10 @@ class Tree(World, Hand, Protocol):
 
     def resolve(self, request: FileRequest) -> Answer: ...
 
+    def file_at_hand(self, path: str, peer: Address) -> tuple[Served, str] | None:
+        """What `resolve` would give, and to which MAC, where that takes no waiting; else None."""
+        ...
+
     def mac_of(self, address: IPv4Address | IPv6Address) -> str: ...
 
     def like(self, path: str) -> tuple[str, ...]:
@@ -202,7 +206,9 @@ class BootHttpService:
             return _plain(405, "files are read here, never written", {"Allow": "GET, HEAD"})
         if self._tree.holding():
             return _plain(503, "Bootcart is on hold", {"Retry-After": "10"})
-        found = await asyncio.get_running_loop().run_in_executor(self._pool, self._open, path, peer, asked)
+        found = self._at_hand(path, peer)
+        if found is None:
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._open, path, peer, asked)
         answer = found.answer
         if answer is None:
             self.counters["missing"] += 1
@@ -222,6 +228,12 @@ class BootHttpService:
         finally:
             if found.file is not None:
                 found.file.close()
+
+    def _at_hand(self, path: str, peer: Address) -> Opened | None:
+        """One of our own files that was just given to another machine, opened; None where that takes waiting."""
+        at_hand = self._tree.file_at_hand(path, peer)
+        found = opened(*at_hand) if at_hand is not None else None
+        return found if found is not None and found.file is not None else None
 
     def _open(self, path: str, peer: Address, asked: FileRequest) -> Opened:
         """In a worker thread: what the tree gives, opened."""

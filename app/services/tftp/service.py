@@ -218,6 +218,11 @@ class TftpService:
     def _open(self, asked: _Asked) -> None:
         assert self._loop is not None  # noqa: S101 - only called while started
         assert self._pool is not None  # noqa: S101
+        at_hand = self._tree.file_at_hand(asked.path, ip_address(asked.peer[0]))
+        source = self._cache.at_hand(at_hand[0]) if at_hand is not None and asked.request.mode == "octet" else None
+        if at_hand is not None and source is not None:
+            self._transfer(asked, at_hand[0], source, at_hand[1])
+            return
         self._waiting.add(asked.peer)
         future = self._loop.run_in_executor(self._pool, self._resolve, asked)
         future.add_done_callback(lambda ready: self._opened(asked, ready))

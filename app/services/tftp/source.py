@@ -90,6 +90,18 @@ class SourceCache:
         os.close(descriptor)
         return MemorySource(octets)
 
+    def at_hand(self, served: Served) -> Source | None:
+        """A source for what was served a moment ago, and is in memory still; None: `open` it."""
+        if served.file is None:
+            return None
+        try:
+            status = os.stat(served.file)
+        except OSError:
+            return None
+        with self._lock:
+            octets = self._kept.get((status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size))
+        return MemorySource(octets) if octets is not None else None
+
     def _text(self, file: Path) -> bytes:
         if file.stat().st_size > NETASCII_MAX:
             raise OSError(f"{file.name} is too large to be sent as text")

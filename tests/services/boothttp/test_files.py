@@ -13,6 +13,7 @@ import pytest
 
 from app.errors import ConflictError
 from app.model.event import EVENT_KINDS
+from app.netboot.bootpath import FileRequest
 from app.services.boothttp import connections, delivery
 from tests.artefacts import listed
 from tests.services.bootfs.world import MAC, World
@@ -308,3 +309,17 @@ async def test_curl_takes_a_file_in_parts(listener: Listener, tmp_path: Path) ->
     await curl("-C", "-", "-o", str(out))  # goes on where a broken download stopped
     assert out.read_bytes() == content
     assert b"Accept-Ranges: bytes" in await curl("-I")
+
+
+async def test_a_file_at_hand_is_the_same_answer(listener: Listener) -> None:
+    first = await listener.ask("GET", "/discovery/amd64/vmlinuz")
+    asked: list[FileRequest] = []
+    resolve = listener.world.tree.resolve
+    listener.world.tree.resolve = lambda request: asked.append(request) or resolve(request)
+    second = await listener.ask("GET", "/discovery/amd64/vmlinuz")
+    assert asked == []
+    assert (second[0], second[2]) == (first[0], first[2]) == (200, b"kernel" * 1000)
+    assert second[1]["ETag"] == first[1]["ETag"]
+    part = await listener.ask("GET", "/discovery/amd64/vmlinuz", headers={"Range": "bytes=6-11"})
+    assert (part[0], part[2], asked) == (206, b"kernel", [])
+    assert listener.kinds() == ["http.started", "http.sent"] * 3

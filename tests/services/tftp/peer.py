@@ -27,6 +27,8 @@ class Folder:
         self.root = root
         self.held = False
         self.asked: list[FileRequest] = []
+        self.near: set[str] = set()
+        """Paths that are at hand."""
 
     def resolve(self, request: FileRequest) -> Answer:
         self.asked.append(request)
@@ -38,6 +40,10 @@ class Folder:
             return Served(request.path, role_of(request.path), body=b"#!ipxe\necho one\r\n", facts={"bootenv": "x"})
         file = beneath(self.root, request.path)
         return None if file is None else Served(request.path, role_of(request.path), file=file)
+
+    def file_at_hand(self, path: str, peer: IPv4Address | IPv6Address) -> tuple[Served, str] | None:
+        file = beneath(self.root, path) if path in self.near else None
+        return None if file is None else (Served(path, role_of(path), file=file), MAC)
 
     def shared(self, path: str) -> Answer:
         file = beneath(self.root, path)

@@ -26,6 +26,20 @@ async def test_files_arrive_whole(service: Service, root: Path, name: str) -> No
     assert service.kinds() == ["tftp.started", "tftp.sent"]
 
 
+async def test_what_is_at_hand_and_in_memory_takes_no_thread(service: Service, root: Path) -> None:
+    service.folder.near.add("loader.efi")
+    for looked in (1, 1):
+        with Peer(service.port) as peer:
+            assert await peer.read(b"loader.efi") == (root / "loader.efi").read_bytes()
+        # The first reads it from the disk.
+        assert len(service.folder.asked) == looked
+    with Peer(service.port) as peer:
+        peer.ask(request(1, b"loader.efi", b"netascii"))
+        assert struct.unpack_from("!HH", await peer.hear()) == (3, 1)
+    assert len(service.folder.asked) == 2
+    assert service.kinds()[:4] == ["tftp.started", "tftp.sent"] * 2
+
+
 async def test_t05_missing_file_is_error_1(service: Service) -> None:
     with Peer(service.port) as peer:
         assert await peer.read(b"nothing.here") is None
