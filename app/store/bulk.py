@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,21 +22,21 @@ class BulkInsert:
     def __init__(self, statement: sa.Insert, table: sa.Table, dialect: Dialect) -> None:
         """`statement` inserts into `table` and names no values."""
         self._statement = statement
-        names = [column.name for column in table.columns]
+        self._names = [column.name for column in table.columns]
         self._compiled: dict[int, str] = {}
         if dialect.name == "sqlite":
             for size in _SIZES:
-                row = dict.fromkeys(names)
+                row = dict.fromkeys(self._names)
                 self._compiled[size] = str(statement.values([row] * size).compile(dialect=dialect))
 
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Put rows into the open transaction; each has every column, in the table's order."""
         if not self._compiled:
-            connection.execute(self._statement, list(rows))
+            connection.execute(self._statement, [dict(zip(self._names, row, strict=True)) for row in rows])
             return
         at = 0
         for size in _SIZES:
             while len(rows) - at >= size:
-                values = tuple(value for row in rows[at : at + size] for value in row.values())
+                values = tuple(chain.from_iterable(rows[at : at + size]))
                 connection.exec_driver_sql(self._compiled[size], values)
                 at += size

@@ -103,22 +103,24 @@ def insert(dialect: Dialect) -> BulkInsert:
     return BulkInsert(statement.on_conflict_do_nothing(index_elements=["id"]), tables.events, dialect)
 
 
-def row(numbered: Numbered) -> dict[str, Any]:
+def row(numbered: Numbered) -> tuple[Any, ...]:
     """The columns of an event, in the table's order."""
-    event = numbered.event
-    return {
-        "id": event.id,
-        "time": event.time,
-        "kind": event.kind,
-        "level": event.level.value,
-        "message": event.message,
-        "mac": event.mac,
-        "machine": str(event.machine) if event.machine else "",
-        "address": event.address,
-        "interface": event.interface,
-        "actor": event.actor,
-        "data": numbered.facts,
-    }
+    event, facts = numbered
+    values = event.__dict__
+    machine = values["machine"]
+    return (
+        values["id"],
+        values["time"],
+        values["kind"],
+        values["level"].value,
+        values["message"],
+        values["mac"],
+        str(machine) if machine else "",
+        values["address"],
+        values["interface"],
+        values["actor"],
+        facts,
+    )
 
 
 def read(

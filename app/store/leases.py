@@ -69,7 +69,7 @@ class LeaseJournal:
     def write(self, connection: Connection, batch: list[_Request]) -> None:
         """Called by the writer."""
         # Of two leases for one address in a group the later one stands, as it would in two commits.
-        rows = {lease.address: lease_rows.row(lease) for leases, _ in batch for lease in leases}
+        rows = {lease.address: tuple(lease_rows.row(lease).values()) for leases, _ in batch for lease in leases}
         if rows:
             self._upsert.run(connection, list(rows.values()))
 

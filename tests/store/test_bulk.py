@@ -23,12 +23,12 @@ class _Other:
 @pytest.mark.parametrize("dialect", ["sqlite", "other"])
 def test_every_row_is_stored_as_it_is(count: int, dialect: str) -> None:
     engine = sa.create_engine("sqlite://")
-    rows = [{"name": f"thing {number}", "size": number} for number in range(count)]
+    rows = [(f"thing {number}", number) for number in range(count)]
     with engine.begin() as connection:
         TABLE.metadata.create_all(connection)
         bulk = BulkInsert(sa.insert(TABLE), TABLE, engine.dialect if dialect == "sqlite" else _Other())  # type: ignore[arg-type]
         bulk.run(connection, rows)
-        found = connection.execute(sa.select(TABLE).order_by(TABLE.c.size)).mappings().all()
+        found = connection.execute(sa.select(TABLE).order_by(TABLE.c.size)).all()
     engine.dispose()
 
-    assert [dict(each) for each in found] == rows
+    assert [tuple(each) for each in found] == rows

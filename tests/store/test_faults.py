@@ -20,6 +20,7 @@ from app.errors import BootcartError, UnavailableError
 from app.model.event import Event
 from app.store import events as events_module
 from app.store import sqlitefile
+from app.store.leases import GROUP
 from app.store.store import Store, open_store
 from tests.store.stores import SetClock, commit, draft, lease, until
 
@@ -110,15 +111,15 @@ def test_leases_that_wait_are_told_with_the_first_that_fails(store: Store, monke
     def all_at_once() -> None:
         # In the writer's thread: nothing is written before all of them wait.
         def queue() -> None:
-            for number in range(200):
+            for number in range(3 * GROUP + 8):
                 store.leases.commit([lease(number)], answers.append)
 
         store.database.writer.beat(queue)
-        until(lambda: len(answers) == 200)
+        until(lambda: len(answers) == 3 * GROUP + 8)
 
     all_at_once()
-    assert answers == [None] * 200
-    assert tried == [64, 64, 64, 8]
+    assert answers == [None] * (3 * GROUP + 8)
+    assert tried == [GROUP, GROUP, GROUP, 8]
 
     answers.clear()
     tried.clear()
@@ -126,7 +127,7 @@ def test_leases_that_wait_are_told_with_the_first_that_fails(store: Store, monke
     fault.on = True
     all_at_once()
     assert all(isinstance(each, UnavailableError) for each in answers)
-    assert tried == [64]
+    assert tried == [GROUP]
 
 
 def test_events_that_could_not_be_stored_are_shown_once_and_stored_later(
