@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http import HttpVersion
+from aiohttp.typedefs import RawHeaders
 
 from app.model.sizes import decimal
 
@@ -20,21 +23,24 @@ class Tap(Protocol):
         self,
         protocol: str,
         incoming: bool,
-        octets: bytes,
+        octets: bytes | Callable[[], bytes],
         machine: tuple[str, int],
         our: tuple[str, int],
         *,
         skipped: int = 0,
         note: str = "",
     ) -> object:
-        """`skipped` octets that followed are not given; `note` is to be known beside them."""
+        """`octets` may be a call, for whoever looks at them: most are never looked at.
+
+        `skipped` octets that followed are not given; `note` is to be known beside them.
+        """
         ...
 
 
 def no_tap(
     protocol: str,
     incoming: bool,
-    octets: bytes,
+    octets: bytes | Callable[[], bytes],
     machine: tuple[str, int],
     our: tuple[str, int],
     *,
@@ -61,24 +67,36 @@ class Conversation:
 
     def asked(self, request: web.BaseRequest) -> None:
         """The head of the request, as it came."""
-        version = request.version
-        first = f"{request.method} {request.raw_path} HTTP/{version.major}.{version.minor}"
-        fields = [name + b": " + value for name, value in request.raw_headers]
-        head = b"\r\n".join((first.encode("utf-8", "surrogateescape"), *fields, b"", b""))
-        self._tell(True, head, request.content_length or 0)
+        fields = request.raw_headers
+        head = partial(_request_head, request.method, request.raw_path, request.version, fields)
+        size = len(request.raw_path) + sum([len(name) + len(value) for name, value in fields])
+        self._tell(True, head, size, request.content_length or 0)
 
     def answered(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """The head of the answer, once all of it is sent."""
-        fields = dict(response.headers)
-        length = 0
-        if request.method != "HEAD" and response.content_length is not None:
-            length = response.content_length
-            fields.setdefault("Content-Length", str(length))
-        told = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        head = f"HTTP/1.1 {response.status} {response.reason or ''}\r\n{told}\r\n".encode("utf-8", "surrogateescape")
-        self._tell(False, head, length, kept_not(length) if length else "")
+        length = 0 if request.method == "HEAD" else response.content_length or 0
+        head = partial(_answer_head, response.status, response.reason, tuple(response.headers.items()), length)
+        self._tell(False, head, 0, length, kept_not(length) if length else "")
 
-    def _tell(self, incoming: bool, head: bytes, body: int, note: str = "") -> None:
+    def _tell(self, incoming: bool, head: Callable[[], bytes], size: int, body: int, note: str = "") -> None:
         machine, our = self._ends
-        skipped = max(0, len(head) - HEAD_MAX) + body
-        self._tap("http", incoming, head[:HEAD_MAX], machine, our, skipped=skipped, note=note)
+        octets: bytes | Callable[[], bytes] = head
+        if size > HEAD_MAX:
+            # No memory for what anybody may send.
+            whole = head()
+            octets, body = whole[:HEAD_MAX], body + len(whole) - HEAD_MAX
+        self._tap("http", incoming, octets, machine, our, skipped=body, note=note)
+
+
+def _request_head(method: str, path: str, version: HttpVersion, fields: RawHeaders) -> bytes:
+    first = f"{method} {path} HTTP/{version.major}.{version.minor}"
+    lines = [name + b": " + value for name, value in fields]
+    return b"\r\n".join((first.encode("utf-8", "surrogateescape"), *lines, b"", b""))
+
+
+def _answer_head(status: int, reason: str | None, fields: tuple[tuple[str, str], ...], length: int) -> bytes:
+    known = dict(fields)
+    if length:
+        known.setdefault("Content-Length", str(length))
+    told = "".join(f"{name}: {value}\r\n" for name, value in known.items())
+    return f"HTTP/1.1 {status} {reason or ''}\r\n{told}\r\n".encode("utf-8", "surrogateescape")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 Address = IPv4Address | IPv6Address
@@ -13,6 +15,14 @@ _HARDWARE_AT = 28
 _HARDWARE_MAX = 16
 _INFINIBAND = 32
 DISCOVER, ACK = 1, 5
+# The head of a request or an answer, with the values it is made of.
+_HEAD_SIZE = 800
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> Address:
+    """An address as the kernel writes it; a link-local one has its interface behind it."""
+    return ip_address(text.partition("%")[0])
 
 
 class Packet(NamedTuple):
@@ -52,6 +62,11 @@ class HeardDhcp(NamedTuple):
         """The machine sent it."""
         return hasattr(self.way, "destination")
 
+    @property
+    def size(self) -> int:
+        """Octets of memory for what it says."""
+        return len(self.octets)
+
     def packet(self) -> Packet:
         """The same with its ends."""
         way = self.way
@@ -62,7 +77,36 @@ class HeardDhcp(NamedTuple):
         return Packet(self.time, "dhcp", self.interface, False, *ends, self.octets, way.hardware)
 
 
-Entry = Packet | HeardDhcp
+class Heard(NamedTuple):
+    """What the tap of TFTP and HTTP leaves: text is made of a head, and addresses are read, when somebody looks."""
+
+    time: float
+    protocol: str
+    incoming: bool
+    told: bytes | Callable[[], bytes]
+    machine: tuple[str, int]
+    our: tuple[str, int]
+    skipped: int
+    note: str
+
+    @property
+    def address(self) -> Address:
+        """Whose it is."""
+        return _address(self.machine[0])
+
+    @property
+    def size(self) -> int:
+        """Octets of memory for what it says, about."""
+        return len(self.told) if isinstance(self.told, bytes) else _HEAD_SIZE
+
+    def packet(self) -> Packet:
+        """The same with its octets and ends."""
+        octets = self.told if isinstance(self.told, bytes) else self.told()
+        ends = (self.address, self.machine[1], _address(self.our[0]), self.our[1])
+        return Packet(self.time, self.protocol, "", self.incoming, *ends, octets, b"", self.skipped, self.note)
+
+
+Entry = HeardDhcp | Heard
 
 
 def dhcp_mac(octets: bytes) -> str | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import ip_address
 
 from app.clock import Clock
-from app.services.recorder.packet import Address, Entry, HeardDhcp, Packet, dhcp_mac, dhcp_type, dhcp_xid
+from app.services.recorder.packet import Address, Entry, Heard, HeardDhcp, Packet, dhcp_mac, dhcp_type, dhcp_xid
 from app.services.recorder.recording import Recording, Shelf
 
 log = logging.getLogger(__name__)
@@ -87,16 +85,18 @@ class Recorder:
         self,
         protocol: str,
         incoming: bool,
-        octets: bytes,
+        octets: bytes | Callable[[], bytes],
         machine: tuple[str, int],
         our: tuple[str, int],
         *,
         skipped: int = 0,
         note: str = "",
     ) -> None:
-        """The tap of TFTP and HTTP: address and port of both ends; see Packet for the rest."""
-        ends = _address(machine[0]), machine[1], _address(our[0]), our[1]
-        self._inbox.append(Packet(self._clock.now(), protocol, "", incoming, *ends, octets, b"", skipped, note))
+        """The tap of TFTP and HTTP: address and port of both ends; see Packet for the rest.
+
+        `octets` is a call where they are to be made only once somebody looks.
+        """
+        self._inbox.append(Heard(self._clock.now(), protocol, incoming, octets, machine, our, skipped, note))
 
     # The thread that sorts
 
@@ -126,8 +126,8 @@ class Recorder:
         with self._lock:
             for _ in range(len(self._inbox)):
                 entry = self._inbox.popleft()
-                if isinstance(entry, Packet):
-                    key: str | None = self._mac_of(entry.machine) or str(entry.machine)
+                if isinstance(entry, Heard):
+                    key: str | None = self._mac_of(entry.address) or str(entry.address)
                 else:
                     key = dhcp_mac(entry.octets)
                 if key is not None:
@@ -161,20 +161,20 @@ class Recorder:
         with self._lock:
             found = [boot for key in keys if (one := self._find(key)) is not None for boot in one.boots]
             found.sort(key=lambda boot: boot.started)
-            return tuple(Kept(tuple(_packet(entry) for entry in boot), boot.omitted) for boot in found)
+            return tuple(Kept(tuple(entry.packet() for entry in boot), boot.omitted) for boot in found)
 
     def exchange(self, mac: str, xid: str, kind: str, time: float) -> tuple[Packet | None, Packet | None]:
         """The request and the reply an event of this kind is about; None for what is not kept, or was never sent."""
         self.sort()
         with self._lock:
             found = self._find(mac)
-            its = [] if found is None else [e for boot in found.boots for e in boot if _of(e, xid)]
+            its = [] if found is None else [*_of(found, xid)]
         asks, answers = ASKS.get(kind), ANSWERS.get(kind)
         asked = [e for e in its if e.incoming and (asks is None or dhcp_type(e.octets) in asks)]
         before = [e for e in asked if e.time <= time + _SLACK]
         request = before[-1] if before else asked[0] if asked else None
         if request is None or kind in _SILENT:
-            return (None if request is None else _packet(request)), None
+            return (None if request is None else request.packet()), None
         after = [
             e
             for e in its
@@ -182,7 +182,7 @@ class Recorder:
         ]
         again = next((e.time for e in asked if e.time > request.time), float("inf"))
         reply = next((e for e in after if e.time <= max(again, time + _SLACK)), None)
-        return _packet(request), None if reply is None else _packet(reply)
+        return request.packet(), None if reply is None else reply.packet()
 
     def malformed(self, time: float) -> Packet | None:
         """The newest datagram that could not be read, as it stood at `time`."""
@@ -204,21 +204,14 @@ class Recorder:
             ]
             near = [e for e in (*self._malformed, *filed) if broken(e)]
         found = [e for e in near if e.time <= time + _SLACK] or near
-        return _packet(max(found, key=lambda e: e.time)) if found else None
+        return max(found, key=lambda e: e.time).packet() if found else None
 
     def _find(self, key: str) -> Recording | None:
         return self._machines.get(key) or self._strangers.get(key)
 
 
-@lru_cache(maxsize=4096)
-def _address(host: str) -> Address:
-    """The address the kernel names; a machine is heard a dozen times in a boot."""
-    return ip_address(host.partition("%")[0])
-
-
-def _packet(entry: Entry) -> Packet:
-    return entry if isinstance(entry, Packet) else entry.packet()
-
-
-def _of(entry: Entry, xid: str) -> bool:
-    return isinstance(entry, HeardDhcp) and dhcp_xid(entry.octets) == xid
+def _of(recording: Recording, xid: str) -> Iterator[HeardDhcp]:
+    for boot in recording.boots:
+        for entry in boot:
+            if isinstance(entry, HeardDhcp) and dhcp_xid(entry.octets) == xid:
+                yield entry

@@ -38,7 +38,7 @@ class Boot:
 
     def add(self, entry: Entry) -> None:
         """Keep one more; in a long boot an earlier one of the newest gives way."""
-        size = len(entry.octets) + OVERHEAD
+        size = entry.size + OVERHEAD
         self.last = entry.time
         self.size += size
         if not self._last and len(self._first) < FIRST and self._first_octets < FIRST_OCTETS:
@@ -47,7 +47,7 @@ class Boot:
             return
         self._last.append(entry)
         if len(self._last) > LAST:
-            self.size -= len(self._last.popleft().octets) + OVERHEAD
+            self.size -= self._last.popleft().size + OVERHEAD
             self.omitted += 1
 
     def __iter__(self) -> Iterator[Entry]:
@@ -70,10 +70,10 @@ class Recording:
     def add(self, entry: Entry) -> int:
         """Keep one more; returns by how many octets of memory it grew."""
         before = self.size
-        dhcp = isinstance(entry, HeardDhcp)
-        kind = dhcp_type(entry.octets) if dhcp else 0
-        if not self.boots or (kind == DISCOVER and entry.incoming and self._begins(entry)):
-            self.boots.append(Boot(entry.time, dhcp and dhcp_stage(entry.octets) == "rom"))
+        octets = entry.octets if isinstance(entry, HeardDhcp) else b""
+        kind = dhcp_type(octets)
+        if not self.boots or (kind == DISCOVER and entry.incoming and self._begins(entry.time, dhcp_stage(octets))):
+            self.boots.append(Boot(entry.time, dhcp_stage(octets) == "rom"))
             self.size += OVERHEAD
             if len(self.boots) > BOOTS:
                 self.size -= self.boots.popleft().size + OVERHEAD
@@ -81,13 +81,13 @@ class Recording:
         self.size -= boot.size
         boot.add(entry)
         self.size += boot.size
-        boot.progressed = boot.progressed or not dhcp or (kind == ACK and not entry.incoming)
+        boot.progressed = boot.progressed or not octets or (kind == ACK and not entry.incoming)
         return self.size - before
 
-    def _begins(self, entry: Entry) -> bool:
-        """Does this DISCOVER begin another boot?"""
-        boot, stage = self.boots[-1], dhcp_stage(entry.octets)
-        silent = entry.time - boot.last > _HANDOVER
+    def _begins(self, time: float, stage: str) -> bool:
+        """Does a DISCOVER begin another boot?"""
+        boot = self.boots[-1]
+        silent = time - boot.last > _HANDOVER
         if stage == "rom":
             return silent or boot.progressed or not boot.rom
         if stage == "ipxe" and not boot.rom:

@@ -13,10 +13,10 @@ def listen(listener: Listener) -> Heard:
     heard: Heard = []
 
     def tap(
-        protocol: str, incoming: bool, octets: bytes, machine: tuple[str, int], our: tuple[str, int], **more: Any
+        protocol: str, incoming: bool, octets: Any, machine: tuple[str, int], our: tuple[str, int], **more: Any
     ) -> None:
         assert (protocol, machine[0], our) == ("http", "127.0.0.1", ("127.0.0.1", listener.port))
-        heard.append((incoming, octets, more["skipped"]))
+        heard.append((incoming, octets if isinstance(octets, bytes) else octets(), more["skipped"]))
 
     listener.http.tap = tap
     return heard

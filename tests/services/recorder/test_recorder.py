@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 
@@ -181,6 +181,22 @@ def test_the_address_of_a_machine_nobody_knows_yet_is_a_name() -> None:
     assert wire.recorder.boots([MAC]) == ()
     (boot,) = wire.recorder.boots([MAC], IPv4Address("10.7.0.200"))
     assert [packet.octets for packet in boot.packets] == [b"\0\1x\0octet\0"]
+
+
+def test_a_head_is_made_once_somebody_looks() -> None:
+    made: list[bytes] = []
+
+    def head() -> bytes:
+        made.append(b"GET / HTTP/1.1\r\n\r\n")
+        return made[-1]
+
+    wire = Wire()
+    wire.recorder.heard("http", True, head, ("fe80::7%2", 40000), ("fe80::1%2", 8090))
+    wire.recorder.sort()
+    assert made == []
+
+    (boot,) = wire.recorder.boots([], ip_address("fe80::7"))
+    assert [packet.octets for packet in boot.packets] == made
 
 
 @pytest.mark.timing
