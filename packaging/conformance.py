@@ -29,8 +29,7 @@ HEAD = """\
 Each row is a requirement of a standard, or of the field, on servers that boot machines, and the test in
 `tests/conformance` that proves it. The tests speak to the real services over real sockets, in network namespaces,
 with a client that is not Bootcart's own code; those of the last two chapters need no wire and are in `tests/netboot`.
-DHCPv6 is not served, and its requirements are not listed. Where a requirement and a real machine disagree, the machine
-wins, and a decision record in `docs/adr` says so.
+Where a requirement and a real machine disagree, the machine wins, and a decision record in `docs/adr` says so.
 """
 
 

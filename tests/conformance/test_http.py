@@ -326,5 +326,5 @@ def test_h26_curl_over_ipv6_is_told_of(bench: Bench, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["/boot/52-54-00-00-00-07.ipxe", "/agent/register", "/reports/token/started", "/answers/token/preseed.cfg"]
 )
-def test_h26_what_is_made_for_one_machine_is_not_there_over_ipv6(bench: Bench, path: str) -> None:
+def test_h26_what_is_made_for_one_machine_is_not_there_for_another_over_ipv6(bench: Bench, path: str) -> None:
     assert bench.ask("GET", path, host=SERVER6)[::2] == (404, b"not found\n")

@@ -19,6 +19,7 @@ from app.model.event import Event
 from app.model.machine import Machine
 from app.model.query import Query
 from app.model.subnet import Lease, Subnet
+from app.model.subnet6 import AnySubnet
 from tests import netns
 
 T = TypeVar("T")
@@ -165,9 +166,11 @@ class Engine:
 
     def subnet(self, **fields: Any) -> Subnet:
         """Create a subnet, RACK unless told otherwise."""
-        return self.ask(self.client.subnets.create({**RACK, **fields}))
+        made = self.ask(self.client.subnets.create({**RACK, **fields}))
+        assert isinstance(made, Subnet)
+        return made
 
-    def served(self, name: str = "rack7") -> Subnet:
+    def served(self, name: str = "rack7") -> AnySubnet:
         """Wait until nothing holds a subnet."""
         return netns.until(
             lambda: found if not (found := self.ask(self.client.subnets.show(name))).hold else None,
@@ -179,7 +182,9 @@ class Engine:
         return self.ask(self.client.subnets.show(name)).hold
 
     def lease(self, address: str) -> Lease:
-        return self.ask(self.client.leases.show(address))
+        found = self.ask(self.client.leases.show(address))
+        assert isinstance(found, Lease)
+        return found
 
     def leases(self) -> dict[str, str]:
         """State by address."""
