@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import re
@@ -24,6 +23,7 @@ MASK = "********"
 """What stands in a token's place where it may be seen."""
 
 _LENGTH_MAX = 1024
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 # Claims and an SHA-256, as `mint` writes them. From where such letters begin alone: each of a long row is no beginning.
 _WRITTEN = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{40,}\.[A-Za-z0-9_-]{43,}")
 
@@ -88,7 +88,7 @@ class Claims:
 def _sign(key: bytes, payload: bytes) -> bytes:
     if len(key) < KEY_BYTES:
         raise ValueError(f"a token key has at least {KEY_BYTES} bytes")
-    return hmac.new(key, payload, hashlib.sha256).digest()
+    return hmac.digest(key, payload, "sha256")
 
 
 def _encode(raw: bytes) -> str:
@@ -112,7 +112,7 @@ def mint(claims: Claims, key: bytes) -> str:
         body["i"] = claims.machine
     if claims.bootenv:
         body["b"] = claims.bootenv
-    payload = json.dumps(body, separators=(",", ":")).encode("ascii")
+    payload = _compact(body).encode("ascii")
     return f"{_encode(payload)}.{_encode(_sign(key, payload))}"
 
 

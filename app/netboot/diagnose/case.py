@@ -154,11 +154,12 @@ def select(
     events: Sequence[Event], *kinds: str, stage: str = "", role: str = "", after: Event | None = None
 ) -> list[Event]:
     """Those of these kinds (a name that ends in a dot is a prefix), of a stage or role, after another event."""
+    prefixes = tuple(kind for kind in kinds if kind.endswith("."))
     return [
         event
         for event in events
-        if (after is None or event.id > after.id)
-        and any(event.kind.startswith(kind) if kind.endswith(".") else event.kind == kind for kind in kinds)
+        if (event.kind in kinds or (prefixes and event.kind.startswith(prefixes)))
+        and (after is None or event.id > after.id)
         and (not stage or event.data.get("stage") == stage)
         and (not role or event.data.get("role") == role)
     ]

@@ -80,14 +80,13 @@ class Roster:
 
     def known(self) -> Sequence[Machine]:
         """Records, then sightings, without status."""
-        records = self._directory.machines()
-        taken = {machine.id for machine in records}
+        directory = self._directory
         strangers = [
             machine
             for machine in self._sightings.all()
-            if machine.id not in taken and self._directory.machine_by_mac(machine.macs[0]) is None
+            if directory.machine(machine.id) is None and directory.machine_by_mac(machine.macs[0]) is None
         ]
-        return (*records, *strangers)
+        return (*directory.machines(), *strangers)
 
     def all(self) -> list[Machine]:
         """Every machine with its status, address and heartbeat as they are now."""
