@@ -35,7 +35,7 @@ _PROFILE_FIELDS = (
 )
 
 _SUBNET_FIELDS = (
-    Option("--cidr", "its network, for example 10.7.0.0/24", field="cidr", metavar="NETWORK"),
+    Option("--cidr", "its network, for example 10.7.0.0/24 or fd00:7::/64", field="cidr", metavar="NETWORK"),
     Option("--range", "addresses to give out, for example 10.7.0.100-10.7.0.200 (repeatable)", "list", "ranges"),
     Option("--router", "the default router", "value", "router", metavar="ADDRESS"),
     Option("--dns", "a name server (repeatable)", "list", "dns", metavar="ADDRESS"),
@@ -65,6 +65,7 @@ _SUBNET_FIELDS = (
         metavar="PICKERS",
     ),
     Option("--identity", "what clients are told apart by", field="identity", choices=("mac", "client-id")),
+    Option("--stateless", "IPv6: give boot files, no addresses", "switch", "stateless"),
     Option("--shared-network", "subnets that share this name share a link", field="shared_network", metavar="NAME"),
     Option("--reservations-only", "give addresses to machines with a reservation alone", "switch", "reservations_only"),
     Option("--interface", "serve it on this interface only", field="interface", keys="interfaces"),
