@@ -151,7 +151,8 @@ def _type(schema: Json) -> str:
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
         if name.startswith("Listing_"):
-            return f"page of {_type({'$ref': name[8:].rstrip('_')})}"
+            kinds = name[8:].rstrip("_").removeprefix("Union_").split("__")
+            return "page of " + " or ".join(_type({"$ref": kind}) for kind in kinds)
         return f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
         kinds = [_type(one) for one in schema["anyOf"]]
