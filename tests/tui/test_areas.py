@@ -27,6 +27,7 @@ async def test_every_area_shows_what_the_engine_has(rack: Rack, profile: Console
             "reservations": ["no reservation"],
             "bootenvs": [env.name for env in (await desk.api.bootenvs.list()).items],
             "events": ["engine ready in", "created subnet rack7"],
+            "decisions": ["ASKED", "ANSWER", "following"],
             "services": [service.name for service in (await desk.api.services.list()).items],
             "interfaces": ["eth0", "10.7.0.1/24", "served"],
             "prefs": [pref.name for pref in PREFERENCES],
