@@ -94,6 +94,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     roster.replay()
     store.events.observe(roster.observe)
     layer.roster = roster
+    layer.own_addresses = segments.own_addresses
     roster.password_of = partial(password, key)
     registrar = Registrar(layer, store.directory, roster, emit, clock)
     inbox = Inbox(Shelf(settings.data_dir / UPLOADED), emit, clock)

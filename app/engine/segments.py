@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
 
 from app.clock import Clock
 from app.config import Settings
@@ -111,6 +112,10 @@ class Segments:
         names = {interface.name for interface in present}
         missed = [Interface(name=name) for name in self.outages() if name not in names]
         return [self._told(interface) for interface in (*present, *missed)]
+
+    def own_addresses(self) -> dict[IPv4Address, str]:
+        """The host's IPv4 addresses and the interface each is on; any thread may ask."""
+        return {address.ip: each.name for each in self.interfaces.current() for address in each.addresses}
 
     def outages(self) -> dict[str, Outage]:
         """The interfaces that machines wait behind in vain, by name."""

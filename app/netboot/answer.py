@@ -149,6 +149,9 @@ def _discover(exchange: Exchange, subnet: Subnet) -> Answer:
         if choice.refusal is Refusal.EXHAUSTED:
             return _exhausted(exchange, subnet)
         return exchange.silence(choice.refusal.value, _NOT_GIVEN[choice.refusal].format(subnet=subnet.name))
+    if choice.how == "reservation" and choice.address in exchange.arrival.local:
+        why = f"{choice.address} is reserved for it, and is this host's own address"
+        return exchange.silence("own-address", why)
     decision = requests.decision(exchange, subnet, exchange.firmware, choice.address)
     network = network_options(exchange, subnet, choice.address)
     options = {**lease_options(lease_seconds(exchange, subnet)), **network}

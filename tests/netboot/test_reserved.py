@@ -10,7 +10,19 @@ import pytest
 from app.model.subnet import Identity, Range, Reservation, Scope, Subnet, SubnetMode
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import MessageType
-from tests.netboot.dhcpworld import MAC, OTHER, Bench, World, extending, pxe, rebooting, request, selecting, subnet
+from tests.netboot.dhcpworld import (
+    MAC,
+    OTHER,
+    SERVER,
+    Bench,
+    World,
+    extending,
+    pxe,
+    rebooting,
+    request,
+    selecting,
+    subnet,
+)
 
 ANNEX = IPv4Address("10.9.0.50")
 DUID = bytes.fromhex("ff00000001000200000ab11122334455667788")
@@ -125,6 +137,16 @@ def test_never_boot_and_the_boot_server() -> None:
 
     assert [str(found.siaddr) for found in (own, never, general)] == ["10.7.0.2", "0.0.0.0", "10.7.0.3"]
     assert (own.file, never.file) == (b"undionly.kpxe", b"")
+
+
+def test_our_own_address_is_given_to_nobody() -> None:
+    """Reserved before this host had it: two would use it. The reason is told, and others are answered."""
+    bench = Bench(World(reserved=[kept(str(SERVER))]))
+    found = bench.ask(request(options=pxe(0)))
+
+    assert (found.reply, found.reason) == (None, "own-address")
+    assert found.why == f"{SERVER} is reserved for it, and is this host's own address"
+    assert str(bench.offer(OTHER).yiaddr) == "10.7.0.100"
 
 
 @pytest.mark.parametrize(

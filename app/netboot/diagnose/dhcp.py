@@ -38,6 +38,13 @@ _SILENT: dict[str, tuple[str, str, str, str, str]] = {
         "events",
         "bootcart events list --machine KEY",
     ),
+    "own-address": (
+        "its reserved address is this host's own",
+        "the address that is reserved for it is this host's own",
+        "change or delete its reservation",
+        "reservations",
+        "bootcart reservations update ADDRESS --address ANOTHER",
+    ),
     "disabled": (
         "its subnet is disabled",
         "its subnet is disabled",

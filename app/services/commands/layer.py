@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -16,12 +17,11 @@ from app.model.engine import Command, Preference
 from app.model.event import EventDraft
 from app.model.fields import Model
 from app.model.machine import Machine
-from app.model.profile import Profile
-from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet import Lease, Subnet
 from app.model.subnet6 import Lease6, Subnet6
-from app.services.commands import building, objects, undoing, words
+from app.services.commands import building, judging, objects, undoing, words
 from app.services.commands.objects import Looked, RecordsAlone, Roster
-from app.services.commands.rules import bootenvs, machines, prefs, profiles, reservations, subnets, subnets6
+from app.services.commands.rules import bootenvs, machines, prefs
 from app.store import command_rows
 from app.store.database import Database
 from app.store.directory import HOLDING, Directory
@@ -29,8 +29,6 @@ from app.store.documents import to_body
 from app.store.events import EventLog
 
 LISTED = 1000
-Left = Sequence[Lease] | Sequence[Lease6]
-"""Live leases of a subnet that it does not extend any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,8 @@ class CommandLayer:
     """The one door for mutation. Its methods may be called from any thread, and block until the change is durable.
 
     They raise InvalidError, ConflictError or NotFoundError with field and remedy when nothing was saved because of a
-    rule, UnavailableError when the store cannot be written. `roster` may be set later, before the first call.
+    rule, UnavailableError when the store cannot be written. `roster` and `own_addresses` (this host's, with
+    their interfaces) may be set later, before the first call.
     """
 
     def __init__(
@@ -68,6 +67,7 @@ class CommandLayer:
         self._events = event_log
         self._clock = clock
         self.roster: Roster = roster or RecordsAlone(directory)
+        self.own_addresses: Callable[[], Mapping[IPv4Address, str]] = dict[IPv4Address, str]
         self._lock = threading.RLock()
         self._listeners: list[Callable[[Change], None]] = []
 
@@ -125,7 +125,7 @@ class CommandLayer:
                 current = self._recorded(current)
             after = building.changed(noun, current, changes)
             self._check(after, before, drain=drain)
-            left = self._left(before, after)
+            left = judging.left(before, after, self._directory, self._clock.now())
             if before is None:
                 self._commit(actor, "create", noun, None, after, f"made a record of {words.full(after)}")
             elif after != before:
@@ -143,15 +143,8 @@ class CommandLayer:
                 hint = "set it to its default instead" if noun == "prefs" else "they come with the content"
                 raise InvalidError(f"{noun} cannot be deleted", hint=hint)
             current = self._find(noun, key)
-            left: Left = ()
-            if isinstance(current, Profile):
-                profiles.check_delete(current, self._directory)
-            if isinstance(current, (Subnet, Subnet6)):
-                if isinstance(current, Subnet):
-                    subnets.check_delete(current, self._directory)
-                left = self._left(current, None)
-                if not drain:
-                    subnets.refuse_left(left, current, None, self._clock.now())
+            judging.check_gone(current, self._directory, self._clock.now(), drain=drain)
+            left = judging.left(current, None, self._directory, self._clock.now())
             before = self._stored(current)
             if before is None:
                 self._commit(actor, "forget", noun, None, None, f"forgot {words.full(current)}", subject=current)
@@ -218,14 +211,10 @@ class CommandLayer:
             with self._database.read() as connection:
                 target = undoing.target(command, now, connection)
                 about = undoing.origin(command, connection)
-            if isinstance(now, (Subnet, Subnet6)) and target is None:
-                if isinstance(now, Subnet):
-                    subnets.check_delete(now, self._directory)
-                subnets.refuse_left(self._left(now, None), now, None, self._clock.now())
-            if isinstance(now, Profile) and target is None:
-                profiles.check_delete(now, self._directory)
             if target is not None:
                 self._check(target, now)
+            elif now is not None:
+                judging.check_gone(now, self._directory, self._clock.now())
             verb = "redo" if command.verb == "undo" else "undo"
             said = f"{verb} of {about.id} ({about.summary})"
             return self._commit(actor, verb, command.noun, now, target, said, undoes=(command, about))
@@ -297,17 +286,7 @@ class CommandLayer:
     def _as_machine(self, machine: Machine) -> Machine:
         return self.roster.seen(self._directory.machine(machine.id) or machine)
 
-    def _left(self, before: Model | None, after: Model | None) -> Left:
-        """The live leases that a change of a subnet leaves behind."""
-        if isinstance(before, Subnet6):
-            kept6 = after if isinstance(after, Subnet6) else None
-            return subnets6.outside(before, kept6, self._directory, self._clock.now())
-        if not isinstance(before, Subnet):
-            return ()
-        kept = after if isinstance(after, Subnet) else None
-        return subnets.outside(before, kept, self._directory, self._clock.now())
-
-    def _tell_draining(self, actor: str, subnet: Model | None, left: Left) -> None:
+    def _tell_draining(self, actor: str, subnet: Model | None, left: judging.Left) -> None:
         if not left or not isinstance(subnet, (Subnet, Subnet6)):
             return
         named = [str(lease.address) for lease in left]
@@ -317,25 +296,7 @@ class CommandLayer:
         self._tell("subnet.draining", text, actor, None, **facts)
 
     def _check(self, after: Model, before: Model | None, *, drain: bool = False) -> None:
-        if isinstance(after, Subnet):
-            earlier = before if isinstance(before, Subnet) else None
-            subnets.check(after, earlier, self._directory)
-            if earlier is not None and not drain:
-                subnets.refuse_left(self._left(earlier, after), earlier, after, self._clock.now())
-        elif isinstance(after, Subnet6):
-            earlier = before if isinstance(before, Subnet6) else None
-            subnets6.check(after, earlier, self._directory)
-            if earlier is not None and not drain:
-                subnets.refuse_left(self._left(earlier, after), earlier, after, self._clock.now())
-        elif isinstance(after, Reservation):
-            earlier = before if isinstance(before, Reservation) else None
-            reservations.check(after, earlier, self._directory, self._clock.now())
-        elif isinstance(after, Profile):
-            profiles.check(after, before if isinstance(before, Profile) else None, self._directory)
-        elif isinstance(after, Machine):
-            machines.check(after, before if isinstance(before, Machine) else None, self._directory)
-        elif isinstance(after, Preference) and after.name != HOLDING and after.value != after.default:
-            prefs.check(prefs.find(after.name), after.value, self._directory, self._clock.now())
+        judging.check(after, before, self._directory, self._clock.now(), self.own_addresses(), drain=drain)
 
     def _set(self, actor: str, key: str, changes: Mapping[str, Any]) -> Preference:
         preference = prefs.find(key.partition(":")[2] if key.lower().startswith("name:") else key)

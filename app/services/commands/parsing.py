@@ -47,6 +47,12 @@ _HINTS6 = {
     "ranges": "write each like fd00:7::100-fd00:7::1ff",
     "mode": "one of authoritative, unmanaged, off",
 }
+# Of ranges that are written well and cannot be all the same.
+_REMEDIES = (
+    (" overlaps ", "make one of the two, or part them"),
+    (" network or broadcast address of ", "begin one later, or end one earlier"),
+    (" is not in ", "choose addresses of that network"),
+)
 # A validator of a whole model names the field in its text: "ranges.0.end: 10.8.0.1 is not in 10.7.0.0/24".
 _NAMED = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)*): (.+)$", re.DOTALL)
 
@@ -77,7 +83,8 @@ def _one(kind: type[Model], details: ErrorDetails) -> tuple[str, str, str]:
             message = details["msg"].removeprefix("Value error, ")
             named = _NAMED.match(message) if not field else None
             if named and named[1].partition(".")[0] in kind.model_fields:
-                return named[1], plain(named[2]), _hint(kind, named[1].partition(".")[0])
+                remedy = next((said for words, said in _REMEDIES if words in named[2]), "")
+                return named[1], plain(named[2]), remedy or _hint(kind, named[1].partition(".")[0])
             return field, plain(message), hint
         case "string_pattern_mismatch":
             return field, f"{plain(str(details['input']))!r} is not a name", hint

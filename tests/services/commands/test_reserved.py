@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ FAR = {"address": "10.20.0.50", "mac": MAC, "scope": "global", "prefix": 24}
 
 @pytest.fixture
 def world(layer: CommandLayer) -> CommandLayer:
+    layer.own_addresses = lambda: {IPv4Address("10.7.0.1"): "eth0"}
     for body in (RACK, ANNEX):
         layer.create("op", "subnets", body)
     layer.create("op", "reservations", KEPT)
@@ -57,6 +59,8 @@ def test_allowed(world: CommandLayer, body: dict[str, Any]) -> None:
         ("the subnet's mask", {**NEW, "prefix": 24}, InvalidError, "prefix", "that of subnet rack7"),
         ("a router elsewhere", {**FAR, "router": "10.21.0.1"}, InvalidError, "router", "is not a router of 10.20"),
         ("a network's address", {**FAR, "address": "10.20.0.0"}, InvalidError, "address", "network or broadcast"),
+        ("our own", {**NEW, "address": "10.7.0.1"}, ConflictError, "address", "this host's own address on eth0"),
+        ("a boot server", {**NEW, "next_server": "0.0.0.0"}, InvalidError, "next_server", "the address of a host"),
         ("too long", {**FAR, "lease_time": 59}, InvalidError, "lease_time", "seconds"),
     ],
 )  # fmt: skip

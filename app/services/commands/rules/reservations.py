@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
+from types import MappingProxyType
 
 from app.errors import ConflictError, InvalidError
-from app.model.fields import is_host_name
 from app.model.subnet import LeaseState, Reservation, Scope
 from app.netboot.identity import Client, owns
+from app.services.commands.rules import hosts
 from app.store.directory import Directory
 
 
-def check(reservation: Reservation, before: Reservation | None, directory: Directory, now: float) -> None:
-    """`reservation` may be stored in place of `before`. Raises InvalidError or ConflictError."""
+def check(
+    reservation: Reservation,
+    before: Reservation | None,
+    directory: Directory,
+    now: float,
+    own: Mapping[IPv4Address, str] = MappingProxyType({}),
+) -> None:
+    """`reservation` may be stored in place of `before`; `own` has this host's addresses and the interfaces they are on.
+
+    Raises InvalidError or ConflictError.
+    """
     address = reservation.address
+    if address in own:
+        raise ConflictError(
+            f"{address} is this host's own address on {own[address]}", hint="choose another address", field="address"
+        )
     other = directory.reservation_at(address)
     if other is not None and other != before:
         raise ConflictError(
@@ -23,17 +38,15 @@ def check(reservation: Reservation, before: Reservation | None, directory: Direc
     _givable(address, directory)
     _has_a_network(reservation, directory)
     lease = directory.lease(address)
-    own = lease is not None and owns(reservation, Client(lease.mac, lease.client_id))
-    if lease is not None and lease.state is LeaseState.BOUND and lease.expires > now and not own:
+    held = lease is not None and owns(reservation, Client(lease.mac, lease.client_id))
+    if lease is not None and lease.state is LeaseState.BOUND and lease.expires > now and not held:
         raise ConflictError(
             f"{address} is leased to {lease.mac} for another {_span(lease.expires - now)}",
             hint=f"choose another address, or `bootcart leases delete {address}` once that machine is off",
             field="address",
         )
-    if reservation.hostname and not is_host_name(reservation.hostname):
-        raise InvalidError(
-            f"{reservation.hostname!r} is not a host name", hint="letters, digits, `-` and `.`", field="hostname"
-        )
+    hosts.check_address(reservation.next_server, "next_server")
+    hosts.check_name(reservation.hostname, "hostname", "a host name")
 
 
 def _one_of_a_kind(reservation: Reservation, before: Reservation | None, directory: Directory) -> None:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from app.errors import ConflictError, InvalidError
 from app.model.subnet import Lease, LeaseState, Picker, Range, Reservation, Subnet, SubnetMode
 from app.model.subnet6 import Lease6, Subnet6
+from app.services.commands.rules import hosts
 from app.store.directory import Directory
 
 LISTED = 5
@@ -130,6 +131,10 @@ def _possible(subnet: Subnet) -> None:
             hint="a /30 is the least, a /31 with the picker point-to-point",
             field="cidr",
         )
+    hosts.check_address(subnet.next_server, "next_server")
+    for number, address in enumerate(subnet.dns):
+        hosts.check_address(address, f"dns.{number}")
+    hosts.check_name(subnet.domain, "domain", "a domain name")
     if cidr.prefixlen <= 30 and subnet.router in (cidr.network_address, cidr.broadcast_address):
         raise InvalidError(
             f"{subnet.router} is the network or broadcast address of {cidr}",
