@@ -1,4 +1,4 @@
-"""`bootcart fetch`: brings the files that boot environments take from Debian packages."""
+"""`bootcart fetch`: brings the files that boot environments take from Debian packages, and iPXE's signed release."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from app.config import SYSTEM_ARTEFACTS
 from app.errors import BootcartError, InvalidError
 from app.model.bootenv import BootEnv
-from app.services.content import packages, shipped
+from app.services.content import packages, shipped, signed
 from app.services.content.reader import DEFINITION, read
 
 EPILOG = """\
@@ -42,6 +42,9 @@ def main(argv: Sequence[str]) -> int:
     """Exit code 0, or that of what failed, in words."""
     options = _parser().parse_args(list(argv))
     try:
+        if options.signed_ipxe:
+            signed.bring(options.to, options.signed_ipxe, options.sha256, _say)
+            return 0
         known = definitions(shipped())
         if not options.names:
             return _list(known, options.to)
@@ -83,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arch", action="append", default=[], metavar="ARCH", help="only for amd64, arm64, … (repeat)")
     parser.add_argument("--mirror", default="", metavar="URL", help="base URL of a Debian mirror")
     parser.add_argument("--refresh", action="store_true", help="ask the mirror for newer packages even if all is there")
+    parser.add_argument(
+        "--signed-ipxe", default="", metavar="URL", help="iPXE's signed release instead (a tar archive; a file, too)"
+    )
+    parser.add_argument("--sha256", default="", metavar="SUM", help="the SHA-256 it must have, from where you trust it")
     where = Path(os.environ.get("BOOTCART_ARTEFACTS") or SYSTEM_ARTEFACTS)
     parser.add_argument("--to", type=Path, default=where, metavar="DIR", help="default: %(default)s")
     return parser

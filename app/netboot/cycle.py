@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.model.machine import LoaderChoice
-from app.netboot.loaders import SHIM
+from app.netboot.loaders import GRUB_CHAIN, IPXE_CHAIN, SHIM, signed_loader
 
 RING = (LoaderChoice.SNPONLY, LoaderChoice.IPXE, LoaderChoice.SHIM, LoaderChoice.GRUB)
 """The order in which an operator goes through them."""
@@ -38,7 +38,9 @@ FILES: dict[str, dict[LoaderChoice, str]] = {
 FOR_GRUB = frozenset({LoaderChoice.SHIM, LoaderChoice.GRUB})
 """They run GRUB, which needs a script of its own."""
 _KINDS = {0: BIOS, 20: BIOS, 7: X64, 9: X64, 16: X64, 17: X64, 11: ARM64, 19: ARM64}
-_NAMES = {name: (kind, choice) for kind, files in FILES.items() for choice, name in files.items()}
+_NAMES = {name: (kind, choice) for kind, files in FILES.items() for choice, name in files.items()} | {
+    signed_loader(arch, IPXE_CHAIN): (kind, LoaderChoice.SHIM) for arch, kind in ((7, X64), (11, ARM64))
+}
 _LIKE = {
     LoaderChoice.SNPONLY: LoaderChoice.IPXE,
     LoaderChoice.IPXE: LoaderChoice.SNPONLY,
@@ -103,9 +105,19 @@ def kind_of(arch: int | None) -> str:
     return "" if arch is None else _KINDS.get(arch, "")
 
 
-def file_of(choice: LoaderChoice, arch: int | None) -> str:
-    """The boot file of a choice for an architecture type; empty where there is none, and for auto."""
+def file_of(choice: LoaderChoice, arch: int | None, chain: str = GRUB_CHAIN) -> str:
+    """The boot file of a choice for an architecture type; empty where there is none, and for auto.
+
+    `chain` is what the preference says of signed loaders.
+    """
+    if choice is LoaderChoice.SHIM and chain != GRUB_CHAIN:
+        return signed_loader(arch, chain)
     return FILES[_KINDS[arch]].get(choice, "") if arch in _KINDS else ""
+
+
+def needs_grub(choice: LoaderChoice, chain: str) -> bool:
+    """What is given leads to GRUB, which needs a script of its own."""
+    return choice is LoaderChoice.GRUB or (choice is LoaderChoice.SHIM and chain == GRUB_CHAIN)
 
 
 def loader_named(name: str) -> tuple[str, LoaderChoice] | None:

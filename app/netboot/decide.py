@@ -11,11 +11,11 @@ from app.model.bootenv import BootEnv, BootKind
 from app.model.machine import LoaderChoice
 from app.model.subnet import Reservation, Subnet, SubnetMode
 from app.netboot.bootpath import script_path
-from app.netboot.cycle import FOR_GRUB, file_of
+from app.netboot.cycle import file_of, needs_grub
 from app.netboot.firmware import IPXE, ROM, Firmware
 from app.netboot.grub import GRUB_TEMPLATE
 from app.netboot.identity import Client
-from app.netboot.loaders import loader_of
+from app.netboot.loaders import SIGNED_PREFERENCE, loader_of
 from app.netboot.menu import menu_file, menu_path
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
@@ -128,12 +128,15 @@ def _chosen_loader(
     """The file of the loader its machine names, else of the one that suits it, and why; empty: the standard one."""
     machine = view.machine_by_mac(mac)
     if machine is not None and machine.loader is not LoaderChoice.AUTO:
-        file = file_of(machine.loader, firmware.arch)
+        file = file_of(machine.loader, firmware.arch, view.preference(SIGNED_PREFERENCE))
         return file, f", {machine.loader.value} is set for {machine.name}" + ("" if file else " and not made for it")
     choice = suited(mac, firmware.arch)
-    if choice is LoaderChoice.AUTO or (choice in FOR_GRUB and not for_grub(view.bootenv(bootenv))):
+    if choice is LoaderChoice.AUTO:
         return "", ""
-    file = file_of(choice, firmware.arch)
+    chain = view.preference(SIGNED_PREFERENCE)
+    if needs_grub(choice, chain) and not for_grub(view.bootenv(bootenv)):
+        return "", ""
+    file = file_of(choice, firmware.arch, chain)
     return file, f" that {choice.value} was found to suit" if file else ""
 
 

@@ -109,11 +109,6 @@ MENUS = frozenset(number for number, loader in LOADERS.items() if loader.menu)
 UNKNOWN = Loader(why=f"nobody has registered it; {_OWN}")
 
 
-def takes_shim(arch: int | None) -> bool:
-    """Firmware of this architecture type can run shim."""
-    return arch is not None and LOADERS.get(arch) is _X64
-
-
 def signed_loader(arch: int | None, chain: str) -> str:
     """The signed loader for firmware of this architecture type, of the chain the preference names; empty: none."""
     return _SIGNED.get(chain, {}).get(LOADERS[arch], "") if arch in LOADERS else ""

@@ -217,6 +217,18 @@ def test_the_loader_that_suits_and_the_one_that_is_set(choice: str, options: dic
 def test_what_is_found_to_suit_is_not_given_without_a_script_for_grub_but_what_is_set_is() -> None:
     assert answer(pxe(7), suited=lambda mac, arch: LoaderChoice.SHIM).bootfile == "ipxe.efi"
     assert answer(pxe(7), suited=lambda mac, arch: LoaderChoice.SNPONLY).bootfile == "snponly.efi"
+
+
+def test_where_ipxes_own_shim_is_chosen_no_script_for_grub_is_needed() -> None:
+    world = World(prefs={"loader-signed": "ipxe"})
+
+    def signed(arch: int, kind: str = "PXEClient:Arch") -> str:
+        return answer(pxe(arch, kind=kind), world, suited=lambda _, __: LoaderChoice.SHIM).bootfile
+
+    assert signed(7) == "signed-ipxe/amd64/ipxe-shimx64.efi"
+    assert signed(19, "HTTPClient:Arch") == "http://10.7.0.1:8090/signed-ipxe/arm64/ipxe-shimaa64.efi"
+    world.machines = [machine(bootenv="discovery", loader=LoaderChoice.SHIM)]
+    assert answer(pxe(11), world).bootfile == "signed-ipxe/arm64/ipxe-shimaa64.efi"
     own = World(machines=[machine(loader=LoaderChoice.SHIM, bootenv="discovery")])
     assert answer(pxe(7), own).bootfile == "shimx64.efi"
 

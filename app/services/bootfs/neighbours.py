@@ -87,3 +87,8 @@ def ndisc() -> dict[IPv6Address, str]:
     except OSError:
         return found
     return found
+
+
+def unscoped(address: IPv6Address) -> IPv6Address:
+    """The address without the interface it is on."""
+    return IPv6Address(int(address)) if address.scope_id else address

@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from app.netboot.loaders import SIGNED_IPXE
+
 MANIFEST = "manifest.json"
 LIKE_MAX = 3
 LISTED_MAX = 1000
@@ -83,7 +85,7 @@ class Files:
     """The real files of the virtual tree: loaders at its top, `discovery/`, `bootenvs/`, then the operator's own."""
 
     def __init__(self, artefacts: Path, file_roots: Sequence[Path] = (), uploads: Path | None = None) -> None:
-        """`artefacts` holds `loaders/`, `discovery/` and `bootenvs/`; `uploads` is what `files/` shows.
+        """`artefacts` holds `loaders/`, `discovery/`, `bootenvs/`, `signed-ipxe/`; `uploads` is what `files/` shows.
 
         `file_roots` are searched in order, after all of these.
         """
@@ -102,7 +104,7 @@ class Files:
         if name != MANIFEST:
             if not folder and (found := beneath(self._loaders, name)) is not None:
                 return self._remember(path, found)
-            ours = folder.startswith(("discovery/", "bootenvs/"))
+            ours = folder.startswith(("discovery/", "bootenvs/", f"{SIGNED_IPXE}/"))
             if ours and (found := beneath(self._artefacts, path)) is not None and self._whole(found):
                 return self._remember(path, found)
         if self._uploads is not None and path.startswith(UPLOADS):

@@ -13,7 +13,7 @@ from typing import Protocol
 from app.clock import Clock
 from app.errors import InvalidError, NotFoundError
 from app.model.bootenv import BootKind
-from app.model.event import EventDraft, Level
+from app.model.event import EventDraft
 from app.model.machine import Machine
 from app.model.subnet import Lease
 from app.model.subnet6 import AnyLease, Lease6
@@ -32,14 +32,16 @@ from app.netboot.bootpath import (
     secret_path,
 )
 from app.netboot.grub import CONFIG, config_of
+from app.netboot.loaders import signed_ipxe
 from app.netboot.menu import MENU_DEFAULT, menu_of, menu_place
 from app.netboot.render import GIVE_BACK, RenderError
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
 from app.netboot.view import NetworkView
-from app.netboot.words import plain
 from app.services.bootfs.ahead import Scripts, facts_of, script_text
+from app.services.bootfs.drafts import broken, reported
 from app.services.bootfs.neighbours import arp as kernel_arp
 from app.services.bootfs.neighbours import ndisc as kernel_ndisc
+from app.services.bootfs.neighbours import unscoped
 from app.services.bootfs.roots import Files
 from app.services.bootfs.scripts import (
     BOOT,
@@ -113,7 +115,7 @@ class BootFs:
 
     def resolve(self, request: FileRequest) -> Answer:
         """What the peer is given for a normalised path; None: there is no such file."""
-        if request.path == AUTOEXEC:
+        if request.path == AUTOEXEC or (signed_ipxe(request.path) and request.path.endswith(f"/{AUTOEXEC}")):
             return self._autoexec(request)
         architecture, path = menu_place(request.path)
         menu = menu_of(path)
@@ -379,45 +381,12 @@ class BootFs:
         return self._mint(claims)
 
     def _broken(self, request: FileRequest, mac: str, choice: Choice, error: RenderError) -> None:
-        machine = choice.machine
-        data = {"bootenv": error.bootenv, "template": error.template, "line": error.line, "why": error.why}
-        self._emit(
-            EventDraft(
-                time=self._clock.now(),
-                kind="render.failed",
-                message=f"{machine.name} cannot be given {choice.name or 'a boot environment'}: {plain(str(error))}",
-                level=Level.ERROR,
-                mac=mac,
-                machine=machine.id if machine.registered else None,
-                address=str(request.peer),
-                data=data,
-            )
-        )
+        self._emit(broken(self._clock.now(), request, mac, choice.machine, choice.name, error))
 
     def _reported(self, request: FileRequest, mac: str) -> Served:
         """The machine's loader tells that it could not load something."""
-        what = plain(request.query["failed"], 32)
-        role = what if what in (Role.KERNEL, Role.INITRD) else Role.FILE
-        code = plain(request.query.get("errno", ""), 16).removeprefix("0x")
-        attempt = plain(request.query.get("try", ""), 4)
-        name = machine_of(mac, self._view).name
-        self._emit(
-            EventDraft(
-                time=self._clock.now(),
-                kind="http.failed",
-                message=f"{name} could not load its {what}: iPXE error {code}, attempt {attempt} (https://ipxe.org/{code})",
-                level=Level.WARNING,
-                mac=mac,
-                address=str(request.peer),
-                data={"path": request.path, "why": f"iPXE error {code}", "role": role},
-            )
-        )
+        self._emit(reported(self._clock.now(), request, mac, machine_of(mac, self._view).name))
         return script_text(request.path, "noted\n", Role.FILE)
-
-
-def unscoped(address: IPv6Address) -> IPv6Address:
-    """The address without the interface it is on."""
-    return IPv6Address(int(address)) if address.scope_id else address
 
 
 def towards(address: IPv4Address | None) -> IPv4Address:

@@ -17,7 +17,7 @@ from app.model.machine import LoaderChoice, Machine, machine_name_for
 from app.netboot import cycle
 from app.netboot.bootpath import AUTOEXEC
 from app.netboot.cycle import Attempt, Course
-from app.netboot.loaders import started_by_shim
+from app.netboot.loaders import SIGNED_PREFERENCE, started_by_shim
 from app.netboot.words import plain
 from app.store.loader_rows import Kept
 
@@ -157,7 +157,8 @@ class LoaderChoices:
         there = self._there(kind, _KIND_ARCHS[kind])
         again = before is not None and before.returned and not before.ran and before.choice is choice
         grub = self._world.has_grub(mac)
-        fit = tuple(one for one in there if grub or one not in cycle.FOR_GRUB)
+        chain = self._world.preference(SIGNED_PREFERENCE)
+        fit = tuple(one for one in there if grub or not cycle.needs_grub(one, chain))
         _keep(self._attempts, mac, Attempt(kind, choice, path, self._clock.now(), fit, again=again))
 
     def _started(self, mac: str) -> None:
@@ -241,7 +242,8 @@ class LoaderChoices:
             self._emit(event, mac, said, Level.ERROR, {**data, "loader": "", "spent": True})
             return
         arch = event.data.get("arch")
-        file = cycle.file_of(after.loader, arch if isinstance(arch, int) else None)
+        chain = self._world.preference(SIGNED_PREFERENCE)
+        file = cycle.file_of(after.loader, arch if isinstance(arch, int) else None, chain)
         how = {"refused": "and asks anew", "hung": "and hung", "looped": "twice"}[evidence.value]
         said = f"{title} did not start {attempt.name} {how}: it is given {file} from now on"
         self._emit(event, mac, said, Level.WARNING, {**data, "loader": file, "spent": False})
@@ -272,7 +274,8 @@ class LoaderChoices:
         now = self._clock.now()
         seen = self._seen_there.get(kind)
         if seen is None or not 0 <= now - seen[0] < THERE_SECONDS:
-            files = ((choice, cycle.file_of(choice, arch)) for choice in cycle.RING)
+            chain = self._world.preference(SIGNED_PREFERENCE)
+            files = ((choice, cycle.file_of(choice, arch, chain)) for choice in cycle.RING)
             seen = now, tuple(choice for choice, file in files if file and self._world.there(file))
             self._seen_there[kind] = seen
         return seen[1]

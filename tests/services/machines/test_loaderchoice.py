@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.model.engine import PREFERENCES
 from app.model.event import EVENT_KINDS, Event, EventDraft, Level
 from app.model.inventory import Inventory, Nic
 from app.model.machine import LoaderChoice, Machine, machine_id_for
@@ -39,7 +40,7 @@ class Watched:
         self.machines: dict[str, Machine] = {}
         self.files = {name for files in FILES.values() for name in files.values()}
         self.grub = True
-        self.preferences = {"loader-uefi": "ipxe.efi", "loader-bios": "undionly.kpxe", "loader-arm64": "ipxe-arm64.efi"}
+        self.preferences = {one.name: one.default for one in PREFERENCES if one.name.startswith("loader-")}
         self.clock = SetClock(1000.0)
         self.rows = Rows()
         self.count = 0
@@ -96,6 +97,24 @@ class Watched:
 @pytest.fixture
 def watched() -> Watched:
     return Watched()
+
+
+def test_ipxes_own_shim_vouches_for_the_ipxe_that_runs(watched: Watched) -> None:
+    watched.preferences["loader-signed"] = "ipxe"
+    watched.grub = False  # it needs no script for GRUB
+    folder = "signed-ipxe/amd64"
+    watched.files |= {f"{folder}/ipxe-shimx64.efi", f"{folder}/ipxe.efi"}
+    watched.loads()
+    assert watched.asks() is SHIM
+    assert watched.said[-1].data["loader"] == f"{folder}/ipxe-shimx64.efi"
+    for _ in range(2):
+        watched.loads(f"/{folder}/ipxe-shimx64.efi", "http")
+        watched.loads(f"/{folder}/ipxe.efi", "http")
+        watched.asks(stage="ipxe")
+        watched.script()
+        # It is not taken for one that starts what is not signed.
+        assert watched.asks(after=600.0) is SHIM
+    assert [event.kind for event in watched.said].count("machine.loader") == len(watched.said)
 
 
 @pytest.mark.parametrize(("kind", "arch"), [("tftp", 7), ("http", 16)])
