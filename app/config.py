@@ -43,7 +43,7 @@ LOG_SUBSYSTEMS: dict[str, tuple[str, ...]] = {
     "engine": ("app.engine",),
 }
 """The parts whose log has a level of its own, and the loggers of each."""
-SERVICE_NAMES = ("dhcp", "proxydhcp", "dhcp6", "tftp", "http", "probe", "router")
+SERVICE_NAMES = ("dhcp", "proxydhcp", "dhcp6", "tftp", "http", "https", "probe", "router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Settings:
     pxe_port: int = field(default=4011, metadata={"doc": "UDP port of ProxyDHCP boot requests"})
     tftp_port: int = field(default=69, metadata={"doc": "UDP port of TFTP"})
     http_port: int = field(default=8090, metadata={"doc": "TCP port of boot HTTP"})
+    https_port: int = field(default=0, metadata={"doc": "TCP port of boot HTTPS; 0: machines are not served by it"})
     api_socket: Path | None = field(default=None, metadata={"doc": "path of the API's Unix socket"})
     address: IPv4Address | None = field(default=None, metadata={"doc": "fixed address for the URLs machines are given"})
     file_root: tuple[Path, ...] = field(default=(), metadata={"doc": "a read-only tree laid under the virtual tree"})
@@ -88,6 +89,7 @@ class Settings:
 
 _LISTS = {"interface", "file_root", "disable"}
 _PATHS = {"data_dir", "api_socket", "file_root", "artefacts"}
+_MAY_BE_OFF = {"https_port"}
 _LEVELS_LIKE = "for example info,dhcp=debug,tftp=warning"
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -100,8 +102,8 @@ def _one(name: str, raw: Any) -> Any:
         return chosen
     if name.endswith("_port"):
         # A truth is a number to Python, and a fraction can be made one; neither is meant.
-        port = int(raw) if type(raw) is int or (isinstance(raw, str) and raw.isdecimal()) else 0
-        if not 0 < port < 65536:
+        port = int(raw) if type(raw) is int or (isinstance(raw, str) and raw.isdecimal()) else -1
+        if not (name not in _MAY_BE_OFF) <= port < 65536:
             raise InvalidError(f"{raw!r} is not a port", hint="give a number from 1 to 65535", field=name)
         return port
     if name == "probe_seconds":

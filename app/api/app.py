@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from app.api import actions
+from app.api.certificates import certificate_routes
 from app.api.failures import FAILURES, ShieldedRoute, install
 from app.api.files import download_routes, file_routes, upload_routes
 from app.api.guard import BODY_MAX, calling
@@ -57,6 +58,7 @@ def create_app(engine: EnginePort, streams: Streams | None = None) -> FastAPI:
         exchange_routes(engine),
         actions.bootenv_actions(engine),
         actions.pref_actions(engine),
+        certificate_routes(engine),
         file_routes(engine),
         download_routes(engine),
         upload_routes(engine),

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.certificate import Certificate
 from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
@@ -74,6 +75,18 @@ class EventsPort(Protocol):
 
     def subscribe(self, after_id: int | None = None, machine: str = "", kind: str = "") -> AsyncIterator[Event]:
         """Every event after `after_id`, kept ones first, then those that come, until the ring is closed."""
+        ...
+
+
+class CertificatesPort(Protocol):
+    """The appliance's certificates."""
+
+    def listing(self) -> Sequence[Certificate]: ...
+
+    def show(self, key: str) -> Certificate: ...
+
+    def export(self, form: str) -> bytes:
+        """The authority's, as `pem`, `der` or `esl`."""
         ...
 
 
@@ -147,6 +160,9 @@ class EnginePort(Protocol):
 
     @property
     def recordings(self) -> RecordingsPort: ...
+
+    @property
+    def certificates(self) -> CertificatesPort: ...
 
     @property
     def files(self) -> FilesPort: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.cli.filenouns import CERTIFICATES, FILES
 from app.cli.forms import COMMON, PAGE, Argument, Noun, Option, Verb, editing, key_argument, reading
 from app.cli.packetforms import INSPECT, MACHINE_PACKETS
 
@@ -22,6 +23,7 @@ _MACHINE_FIELDS = (
     Option("--name", "another name", field="name"),
     Option("--description", "a note", field="description"),
     Option("--held", "give it an address, never a boot file", "switch", "held"),
+    Option("--https", "its firmware trusts this appliance: HTTP boot goes by HTTPS", "switch", "https"),
     Option("--loader", "the boot loader its firmware is given", field="loader", choices=_LOADERS),
     _DHCP_OPTION,
     Option("--profile", "a profile it has, the first counts (repeatable)", "list", "profiles", keys="profiles"),
@@ -69,6 +71,7 @@ _SUBNET_FIELDS = (
     Option("--shared-network", "subnets that share this name share a link", field="shared_network", metavar="NAME"),
     Option("--reservations-only", "give addresses to machines with a reservation alone", "switch", "reservations_only"),
     Option("--interface", "serve it on this interface only", field="interface", keys="interfaces"),
+    Option("--https", "firmware here trusts this appliance: HTTP boot goes by HTTPS", "switch", "https"),
     Option("--confirmed", "another DHCP server on the segment is accepted", "switch", "confirmed"),
     _DHCP_OPTION,
     Option("--description", "a note", field="description"),
@@ -275,48 +278,8 @@ NOUNS: tuple[Noun, ...] = (
         key="id",
         columns=("time", "kind", "message"),
     ),
-    Noun(
-        "files",
-        "files of your own, which machines find under files/",
-        (
-            *reading("files", "file"),
-            Verb(
-                "upload",
-                "upload a file, or all files of a directory; call it again to go on after a break",
-                "uploaded",
-                (
-                    Argument("file", "a file or a directory here"),
-                    Argument("name", "its name there, for example linux/vmlinuz; default: as here", optional=True),
-                ),
-                (
-                    Option("--sha256", "what its SHA-256 must be", metavar="HEX"),
-                    Option("--replace", "put it in the place of the file of that name", "switch"),
-                    Option("--restart", "throw away what an earlier upload brought", "switch"),
-                ),
-                ("bootcart files upload debian-12.iso", "bootcart files upload ./winpe windows --replace"),
-            ),
-            Verb("unfinished", "list uploads that have not come to their end", "unfinished", options=PAGE),
-            Verb(
-                "download",
-                "write a file's content to a file here",
-                "downloaded",
-                (
-                    key_argument("files"),
-                    Argument("to", "a file, a directory, or - for standard output; default: its name", optional=True),
-                ),
-                (Option("--replace", "write over a file that is there", "switch"),),
-                ("bootcart files download linux/vmlinuz /tmp/vmlinuz",),
-            ),
-            Verb(
-                "delete",
-                "delete files",
-                "deleted_files",
-                (key_argument("files", many=True),),
-                (Option("--recursive", "directories too, with all in them", "switch"),),
-            ),
-        ),
-        columns=("name", "size", "modified", "sha256"),
-    ),
+    FILES,
+    CERTIFICATES,
     Noun(
         "prefs",
         "preferences of the appliance",

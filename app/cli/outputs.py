@@ -18,7 +18,7 @@ from app.model.inert import inert
 
 _TIMES = frozenset(
     {"at", "began", "created", "ended", "expires", "heard", "heartbeat", "issued", "last_failed", "now", "probed"}
-    | {"modified", "reported", "retry", "seen", "serve_until", "since", "started", "time"}
+    | {"modified", "not_after", "not_before", "reported", "retry", "seen", "serve_until", "since", "started", "time"}
 )
 _GAP = "  "
 

@@ -208,3 +208,20 @@ def _target(name: str, given: argparse.Namespace) -> Path:
     if target.exists() and not given.replace:
         raise ConflictError(f"{target} exists already", hint="give --replace to write over it", field="to")
     return target
+
+
+def write_out(content: bytes, to: str, *, replace: bool) -> str:
+    """Write to a file, or to standard output for `-`; where it is."""
+    if to == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return ""
+    target = Path(to)
+    try:
+        with target.open("wb" if replace else "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise ConflictError(f"{target} exists already", hint="give --replace to write over it", field="to") from None
+    except OSError as error:
+        raise BootcartError(f"cannot write {target}: {error.strerror}", hint="check its directory") from error
+    return to

@@ -6,11 +6,11 @@ import argparse
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, cast
 
 from app.cli.bootview import write as write_boot
 from app.cli.call import Call, dumped, query_of
+from app.cli.fileverbs import deleted_files, downloaded, exported, unfinished, uploaded
 from app.cli.forms import Noun, Verb
 from app.cli.inputs import is_source, read_objects
 from app.cli.outputs import Output, at, cell, shown
@@ -220,37 +220,6 @@ async def set_pref(call: Call) -> int:
     return 0
 
 
-async def uploaded(call: Call) -> int:
-    from app.cli.transfers import upload
-
-    for file in await upload(call.client.files, call.given, call.output):
-        call.output.done(call.noun, dumped(file), f"uploaded, SHA-256 {file.sha256}")
-    return 0
-
-
-async def unfinished(call: Call) -> int:
-    page = await call.client.files.unfinished(query_of(call.given))
-    columns = ("name", "offset", "size", "actor", "began", "expires", "sending")
-    call.output.listing(replace(call.noun, columns=columns), [dumped(item) for item in page.items])
-    return 0
-
-
-async def downloaded(call: Call) -> int:
-    from app.cli.transfers import download
-
-    where = await download(call.client.files, call.given, call.output)
-    if where:
-        call.output.said(f"file {shown(call.given.key)} is in {shown(where)}", {"path": where})
-    return 0
-
-
-async def deleted_files(call: Call) -> int:
-    for key in call.given.key:
-        await call.client.files.delete(key, recursive=bool(call.given.recursive))
-        call.output.said(f"file {shown(key)} deleted", {"deleted": key})
-    return 0
-
-
 async def restarted(call: Call) -> int:
     service = await call.client.services.restart(call.given.key)
     if service.state is ServiceState.FAILED:
@@ -338,7 +307,7 @@ RUNS: dict[str, Callable[[Call], Awaitable[int]]] = {
             listed, exists, waited, created, updated, set_field, deleted, assigned, rebooted,
             loader_chosen, diagnosed, timeline, boot,
             script, packets, captured, inspected,
-            uploaded, unfinished, downloaded, deleted_files,
+            uploaded, unfinished, downloaded, deleted_files, exported,
             rendered, probed, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
         )
     },

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.client.packets import HttpPackets
     from app.model.bootenv import BootEnv
     from app.model.bootview import BootView
+    from app.model.certificate import Certificate
     from app.model.diagnosis import Diagnosis
     from app.model.engine import Command, EngineInfo, Interface, Preference, Service
     from app.model.event import Event
@@ -145,6 +146,11 @@ class _Interfaces(_Readable["Interface"]):
 class _Prefs(_Readable["Preference"]):
     async def set(self, key: str, value: str) -> Preference:
         return await self._one("PUT", path_of(self._noun, key), {"value": value})
+
+
+class _Certificates(_Readable[ModelT]):
+    async def export(self, form: str = "pem") -> bytes:
+        return await self._wire.ask("GET", f"{self._noun}/ca/export", params=[("form", form)])
 
 
 class _Commands(_Readable["Command"]):
@@ -279,6 +285,12 @@ class HttpClient:
         from app.model.engine import Preference
 
         return _Prefs(self._wire, "prefs", Preference)
+
+    @property
+    def certificates(self) -> _Certificates[Certificate]:
+        from app.model.certificate import Certificate
+
+        return _Certificates(self._wire, "certificates", Certificate)
 
     @property
     def files(self) -> HttpFiles:

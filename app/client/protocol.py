@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.certificate import Certificate
 from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
@@ -131,6 +132,14 @@ class Prefs(Readable[Preference], Protocol):
     """Preferences; the key is the name."""
 
     async def set(self, key: str, value: str) -> Preference: ...
+
+
+class Certificates(Readable[Certificate], Protocol):
+    """The appliance's certificates; the key is `ca` or `server`."""
+
+    async def export(self, form: str = "pem") -> bytes:
+        """The authority's certificate as `pem`, `der` or `esl` (an EFI signature list)."""
+        ...
 
 
 class Files(Readable[File], Protocol):
@@ -252,6 +261,9 @@ class Client(Protocol):
 
     @property
     def prefs(self) -> Prefs: ...
+
+    @property
+    def certificates(self) -> Certificates: ...
 
     @property
     def files(self) -> Files: ...

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from app.client.protocol import Client
 
 READING = frozenset(
-    {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close", "capture",
-     "exchange"}
-    | {"download", "unfinished"}
+    {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close"}
+    | {"capture", "exchange", "export", "download", "unfinished"}
 )
 """Calls that change nothing. What is not named here is refused, so that a new call is closed until somebody looks."""
 REFUSED = "this interface was opened with --read-only: nothing is changed from here"

@@ -16,6 +16,7 @@ from app.engine import logs
 from app.engine.closing import Closing
 from app.engine.diagnosing import Scene
 from app.engine.foresight import Foresight
+from app.engine.https import Certificates
 from app.engine.ipv6 import Ipv6
 from app.engine.notify import keep, notify
 from app.engine.port import Operations
@@ -121,7 +122,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     loaders = _loaders(store, tree, emit, clock)
     roster.loader_of = loaders.told
     store.events.observe(loaders.observe)
-    policy = Policy(settings.dhcp, settings.http_port, settings.address, loaders.suited)
+    policy = Policy(settings.dhcp, settings.http_port, settings.address, loaders.suited, settings.https_port)
     addresses = AddressWatch(store.directory, emit, clock, roster.alive)
 
     def learned(mac: str, address: IPv4Address) -> None:
@@ -166,13 +167,28 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     dhcp.tap = recordings.recorder.dhcp(settings.dhcp_port)
     proxy.tap = recordings.recorder.dhcp(settings.pxe_port)
     tftp.tap = http.tap = recordings.recorder.heard
-    for service, thread in ((dhcp, None), (proxy, None), (tftp, boot), (http, boot)):
+    certificates = Certificates(settings, interfaces, tree.mac_of, emit, clock)
+    machines: list[TftpService | BootHttpService] = [tftp, http]
+    if settings.https_port:
+        https = BootHttpService(
+            tree,
+            registrar,
+            emit,
+            clock,
+            token_key=key,
+            port=settings.https_port,
+            accepts=_accepts(settings, segments),
+            installs=Installs(layer, store.directory, emit, clock),
+            door=certificates.door(),
+        )
+        machines.append(https)
+    for service, thread in ((dhcp, None), (proxy, None), *((each, boot) for each in machines)):
         if service.name in settings.disable:
             registry.disable(service.name)
         else:
             registry.add(service, thread)
 
-    watch = _watched(registry, boot, store, (dhcp, proxy), (tftp, http))
+    watch = _watched(registry, boot, store, (dhcp, proxy), machines)
     ipv6 = Ipv6(settings, store, segments, policy, emit, clock)
     ipv6.register(registry, watch)
 
@@ -214,6 +230,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         loaders,
         inbox,
         ipv6.shown,
+        certificates,
         stop,
         clock,
     )
@@ -291,5 +308,6 @@ def port_owners(settings: Settings, environment: Mapping[str, str]) -> dict[str,
         "proxydhcp": f"udp/{settings.pxe_port}",
         "tftp": f"udp/{settings.tftp_port}",
         "http": f"tcp/{settings.http_port}",
+        "https": f"tcp/{settings.https_port}",
     }
     return {service: plain(told[port]) for service, port in ports.items() if port in told}

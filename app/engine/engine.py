@@ -61,10 +61,12 @@ class Engine:
         try:
             # Machines first: what an operator needs is imported after DHCP answers. Before all of it the segments are
             # asked for other servers: that takes its time, in which the rest starts.
-            for name in ("interfaces", "probe", "content", "dhcp", "proxydhcp", "dhcp6", "router", "tftp", "http"):
+            optional = {"dhcp6": bool(self._settings.dhcp6), "https": bool(self._settings.https_port)}
+            names = ("interfaces", "probe", "content", "dhcp", "proxydhcp", "dhcp6", "router", "tftp", "http", "https")
+            for name in names:
                 # A turn of the loop brings the wish to stop that came meanwhile.
                 await asyncio.sleep(0)
-                if name == "dhcp6" and not self._settings.dhcp6:
+                if not optional.get(name, True):
                     continue
                 if name not in self._settings.disable and not self._stopping.is_set():
                     await parts.registry.start(name)

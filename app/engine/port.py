@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from app.clock import Clock
 from app.config import Settings
+from app.engine.https import Certificates
 from app.engine.recordings import Recordings
 from app.engine.segments import Segments
 from app.model.bootenv import BootEnv
@@ -125,6 +126,7 @@ class Operations:
         loaders: Loaders,
         inbox: Inbox,
         overlay6: Callable[[Model], Model],
+        certificates: Certificates,
         stop: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -140,6 +142,7 @@ class Operations:
         self._loaders = loaders
         self.files = inbox.shelf
         self.inbox = inbox
+        self.certificates = certificates
         self._stop = stop
         self._clock = clock
         self._started = clock.now()

@@ -94,6 +94,7 @@ EVENT_KINDS: dict[str, str] = {
     "http.failed": "path, why, role",
     "http.missing": "path, like",
     "http.refused": "path, why, status, role, reason",
+    "https.distrusted": "why, hint",
     "render.failed": "bootenv, template, line, why",
     "agent.started": "boot",
     "agent.registered": "new",

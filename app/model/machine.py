@@ -110,6 +110,7 @@ class Machine(Model):
     firmware: str = Field(default="", description="bios or uefi; empty until known")
     bootenv: str = Field(default="", description="assigned boot environment; empty: the default")
     held: bool = Field(default=False, description="gets its address, never a boot file")
+    https: bool = Field(default=False, description="its firmware trusts this appliance: its HTTP boot goes by HTTPS")
     options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
     loader: LoaderChoice = Field(
         default=LoaderChoice.AUTO, description="boot loader for its firmware; auto: another after one that fails"

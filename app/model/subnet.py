@@ -137,6 +137,7 @@ class Subnet(Model):
         default="", description="serve it on this interface only; empty: any that has an address in it"
     )
     confirmed: bool = Field(default=False, description="the operator accepts another DHCP server on the segment")
+    https: bool = Field(default=False, description="firmware here trusts this appliance: its HTTP boot goes by HTTPS")
     options: OptionValues = Field(default_factory=dict, description="DHCP options by name or number")
     hold: str = Field(default="", description="why the subnet is not answered at the moment; empty: it is")
     description: str = ""

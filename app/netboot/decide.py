@@ -36,6 +36,7 @@ class Withheld(StrEnum):
     IGNORE = "ignore"
     NO_BOOTENV = "no-bootenv"
     UNSUPPORTED_ARCH = "unsupported-arch"
+    NO_HTTPS = "no-https"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def decide(
     proxy: bool = False,
     client_id: str = "",
     suited: Callable[[str, int | None], LoaderChoice] = lambda _, __: LoaderChoice.AUTO,
+    https_port: int = 0,
 ) -> Decision:
     """What `mac` is told to boot. `server` is the local address it reached; `proxy`: another server gives the address.
 
@@ -205,6 +207,13 @@ def decide(
         chosen, why = _chosen_loader(firmware, mac, view, name, suited)
         loader, words = chosen or loader, f"{words}{why}"
     if firmware.transport == "http":
+        machine = view.machine_by_mac(mac)
+        if subnet.https or (machine is not None and machine.https):
+            if not https_port:
+                # Never by plain HTTP instead: whoever asked for this does not want what others on the way can change.
+                why = f"{firmware.title} is to boot by HTTPS, which this engine does not serve: give it --https-port"
+                return Decision(why, reason=Withheld.NO_HTTPS, bootenv=name)
+            url, words = f"https://{server}:{https_port}", f"{words}, by HTTPS"
         return Decision(
             f"{because}; {words}",
             bootfile=f"{url}/{loader}",

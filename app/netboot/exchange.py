@@ -51,6 +51,8 @@ class Policy:
     """Fixed address for URLs; None: the one the machine reached."""
     loader: Callable[[str, int | None], LoaderChoice] = lambda _, __: LoaderChoice.AUTO
     """The loader found to suit the firmware of this MAC address and architecture type; any thread."""
+    https_port: int = 0
+    """Where boot HTTPS listens; 0: nowhere."""
 
 
 class Via(StrEnum):

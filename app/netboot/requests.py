@@ -105,6 +105,7 @@ def decision(
         proxy=proxy,
         client_id=client.client_id,
         suited=exchange.policy.loader,
+        https_port=exchange.policy.https_port,
     )
     unserved = found.reason is Withheld.UNSUPPORTED_ARCH
     named = choose(exchange, subnet, address).get(opt.BOOT_FILE) if found.bootfile or unserved else None

@@ -15,19 +15,31 @@ TOKEN_KEY = "token.key"  # noqa: S105  a file name
 KEY_BYTES = 32
 
 
+SEAL_KEY = "seal.key"
+
+
 def token_key(data_dir: Path) -> bytes:
     """The key that signs machines' tokens, `<data_dir>/secrets/token.key`; made when there is none.
 
     Raises BootcartError when the file is readable by others, of another user, empty or of another length.
     """
+    return _key(data_dir, TOKEN_KEY, "machines that run must boot again")
+
+
+def seal_key(data_dir: Path) -> bytes:
+    """The key that other secrets on this disk are encrypted with, `<data_dir>/secrets/seal.key`; as `token_key`."""
+    return _key(data_dir, SEAL_KEY, "what it sealed cannot be read any more")
+
+
+def _key(data_dir: Path, name: str, loss: str) -> bytes:
     folder = data_dir / FOLDER
-    path = folder / TOKEN_KEY
+    path = folder / name
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        _own(folder, 0o700)
+        own(folder, 0o700)
         if not path.exists() and not path.is_symlink():
             _make(path)
-        _own(path, 0o600)
+        own(path, 0o600)
         key = path.read_bytes()
     except OSError as error:
         hint = "free space, or mend the mode of its directory"
@@ -36,12 +48,13 @@ def token_key(data_dir: Path) -> bytes:
         said = "is empty" if not key else f"has {len(key)} bytes instead of {KEY_BYTES}"
         raise BootcartError(
             f"the key {path} {said}",
-            hint="restore it from a backup, or delete it: a new one is made, and machines that run must boot again",
+            hint=f"restore it from a backup, or delete it: a new one is made, and {loss}",
         )
     return key
 
 
-def _own(path: Path, mode: int) -> None:
+def own(path: Path, mode: int) -> None:
+    """Raise BootcartError where others may read a secret or its directory, or it is not this user's."""
     told = path.lstat()
     if stat.S_ISLNK(told.st_mode):
         raise BootcartError(f"{path} is a symbolic link", hint="put the file itself there")

@@ -13,7 +13,7 @@ from app.errors import ForbiddenError
 from tests.fakes.client import FakeClient
 
 CHANGING = {"create", "update", "delete", "assign", "reboot", "restart", "probe", "set", "undo", "hold", "stop_engine"}
-CHANGING |= {"begin", "send", "offset", "abandon"}
+CHANGING |= {"begin", "send", "offset", "abandon", "set_loader"}
 
 
 def calls_of(kind: type[Any]) -> set[str]:

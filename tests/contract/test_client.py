@@ -30,6 +30,8 @@ NOUNS = (
     "interfaces",
     "prefs",
     "commands",
+    "files",
+    "certificates",
 )
 
 

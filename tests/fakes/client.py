@@ -47,7 +47,7 @@ from app.model.timeline import Timeline
 from app.netboot.cycle import RING, following
 from tests.fakes import world
 from tests.fakes.bootview import bootview
-from tests.fakes.files import FILES, FakeFiles
+from tests.fakes.files import FILES, FakeCertificates, FakeFiles
 from tests.fakes.packets import FakePackets
 
 T = TypeVar("T", bound=Model)
@@ -466,6 +466,7 @@ class FakeClient:
         self.services = FakeServices(self, "services", world.services(), lambda item: item.name)
         self.interfaces = FakeInterfaces(self, "interfaces", world.interfaces(), lambda item: item.name)
         self.prefs = FakePrefs(self, "prefs", PREFERENCES, lambda item: item.name)
+        self.certificates = FakeCertificates(self)
         self.files = FakeFiles(self, {} if empty else FILES)
         self.packets = FakePackets(self)
         self.commands = FakeCommands(self, "commands", [], lambda item: str(item.id))

@@ -14,6 +14,7 @@ from app.clock import SystemClock
 from app.errors import InvalidError
 from app.model.bootenv import BootEnv
 from app.model.bootview import BootView
+from app.model.certificate import Certificate
 from app.model.diagnosis import Diagnosis
 from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
@@ -154,6 +155,22 @@ class FakeRecordings:
         return done(self.world.packets.exchange(event))
 
 
+class FakeCertificatesPort:
+    """The fake client's certificates."""
+
+    def __init__(self, world: FakeClient) -> None:
+        self.world = world
+
+    def listing(self) -> Sequence[Certificate]:
+        return list(self.world.certificates.items.values())
+
+    def show(self, key: str) -> Certificate:
+        return done(self.world.certificates.show(key))
+
+    def export(self, form: str) -> bytes:
+        return done(self.world.certificates.export(form))
+
+
 class FakeEngine:
     """EnginePort in memory. `world` is the fake client whose objects it serves."""
 
@@ -162,6 +179,7 @@ class FakeEngine:
         self.events = FakeEventsPort(self.world)
         self.commands = FakeCommandsPort(self.world, self.events)
         self.recordings = FakeRecordings(self.world)
+        self.certificates = FakeCertificatesPort(self.world)
         self.emitted: list[EventDraft] = []
         self.loaders_reset: list[str] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None

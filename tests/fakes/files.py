@@ -1,4 +1,4 @@
-"""The noun `files` in memory: whole files and unfinished uploads in two dictionaries."""
+"""The nouns `files` and `certificates` in memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
 from app.errors import ConflictError, InvalidError, NotFoundError
+from app.model.certificate import Certificate
 from app.model.file import File, Upload
 from app.model.query import Page, Query, apply
 from app.services.files.shelf import checked_name
@@ -15,6 +16,39 @@ if TYPE_CHECKING:
     from tests.fakes.client import FakeClient
 
 FILES = {"linux/vmlinuz": b"a kernel", "linux/initrd.img": b"its first file system"}
+
+
+CA = Certificate(
+    name="ca",
+    subject="CN=Bootcart CA 00c0ffee,O=Bootcart",
+    issuer="CN=Bootcart CA 00c0ffee,O=Bootcart",
+    not_before=946684800,
+    not_after=2524607999,
+    sha256="c0ffee" * 10 + "00c0",
+)
+
+
+class FakeCertificates:
+    """The appliance's authority; nothing is signed here."""
+
+    def __init__(self, engine: FakeClient) -> None:
+        self.engine = engine
+        self.items = {CA.name: CA}
+
+    async def list(self, query: Query | None = None) -> Page[Certificate]:
+        await self.engine.enter("certificates", "list", query)
+        return apply(self.items.values(), query or Query())
+
+    async def show(self, key: str) -> Certificate:
+        await self.engine.enter("certificates", "show", key)
+        found = self.items.get(key.removeprefix("Name:"))
+        if found is None:
+            raise NotFoundError(f"no certificate {key!r}", hint="there are: ca, server")
+        return found
+
+    async def export(self, form: str = "pem") -> bytes:
+        await self.engine.enter("certificates", "export", form)
+        return {"pem": b"-----BEGIN CERTIFICATE-----\n", "der": b"\x30\x82", "esl": b"\xa1\x59\xc0\xa5"}[form]
 
 
 class FakeFiles:

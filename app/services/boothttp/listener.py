@@ -6,14 +6,19 @@ leaves this socket listening: who connects before the next one runs waits for it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 NAME = "boot-http"
 """What the supervisor calls it in LISTEN_FDNAMES."""
+
+Address = IPv4Address | IPv6Address
 
 BACKLOG = 1024
 """Connections that may wait."""
@@ -58,6 +63,62 @@ def listener(address: str, port: int, kept: Callable[[], socket.socket | None] =
         sock.close()
         raise
     return sock
+
+
+class Door(Protocol):
+    """What connections come through before they are the service's."""
+
+    @property
+    def name(self) -> str:
+        """What the service is called with it."""
+        ...
+
+    @property
+    def flag(self) -> str:
+        """What chooses its port."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def listener(self, address: str, port: int) -> socket.socket:
+        """A socket that listens. Raises OSError."""
+        ...
+
+    def factory(
+        self, boot: Callable[[], asyncio.Protocol], accepts: Callable[[Address], bool]
+    ) -> Callable[[], asyncio.Protocol]:
+        """Protocols of new connections; `boot` makes those that the service is to have."""
+        ...
+
+
+class PlainDoor:
+    """Nothing before them."""
+
+    name = "http"
+    flag = "--http-port"
+
+    def __init__(self, keep: Callable[[socket.socket, str], None]) -> None:
+        """`keep` gets the socket that listens and its name."""
+        self._keep = keep
+
+    async def open(self) -> None:
+        """Nothing is prepared."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def listener(self, address: str, port: int) -> socket.socket:
+        sock = listener(address, port)
+        if sock.family is socket.AF_INET:
+            self._keep(sock, NAME)
+        return sock
+
+    def factory(
+        self, boot: Callable[[], asyncio.Protocol], accepts: Callable[[Address], bool]
+    ) -> Callable[[], asyncio.Protocol]:
+        return boot
 
 
 def _listener6(address: str, port: int) -> socket.socket:

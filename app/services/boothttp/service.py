@@ -35,7 +35,7 @@ from app.netboot.words import plain
 from app.services.boothttp.agent import BODY_MAX, PREFIX, AgentApi, Registrar, World, refused
 from app.services.boothttp.connections import Address, BootServer, Ends, Gate, end
 from app.services.boothttp.delivery import Opened, Progress, acknowledged, deliver, headers, opened, watching
-from app.services.boothttp.listener import BACKLOG, NAME, listener, silence
+from app.services.boothttp.listener import BACKLOG, Door, PlainDoor, silence
 from app.services.boothttp.quick import Hand, Quick
 from app.services.boothttp.ranges import Part, choose
 from app.services.boothttp.repeats import Repeats, Said
@@ -69,8 +69,6 @@ class Tree(World, Hand, Protocol):
 class BootHttpService:
     """Serves machines on one TCP port, in the loop it is started in."""
 
-    name = "http"
-
     def __init__(
         self,
         tree: Tree,
@@ -85,14 +83,19 @@ class BootHttpService:
         accepts: Callable[[Address], bool] = lambda local: True,
         installs: Installs | None = None,
         keep: Callable[[socket.socket, str], None] = lambda sock, name: None,
+        door: Door | None = None,
     ) -> None:
         """`accepts` is asked whether connections to a local address are wanted. `port` 0 takes a free one (tests).
 
         `address6` empty: IPv4 alone, as on a host without IPv6.
 
         `keep` gets the socket that listens and its name, for whoever holds it beyond this process.
+
+        `door`: what connections come through, where that is not plain TCP.
         """
         self.port = port
+        self._door: Door = door or PlainDoor(keep)
+        self.name = self._door.name
         self.listening: tuple[str, ...] = ()
         self.tap: Tap = no_tap
         names = ("requests", "sent", "bytes", "aborted", "missing", "refused", "malformed", "dropped", "connections")
@@ -102,7 +105,6 @@ class BootHttpService:
         self._clock = clock
         self._addresses = (address, address6)
         self._accepts = accepts
-        self._keep = keep
         self._agent = AgentApi(registrar, tree, token_key, clock)
         self._reports = ReportApi(installs, tree, token_key, clock) if installs is not None else None
         self._told = (0, 0)
@@ -116,6 +118,7 @@ class BootHttpService:
         quick = Quick(self._tree, self._given)
         boot = BootServer(self._heard, Gate(self._accepts, self.counters), BODY_MAX, quick.answer)
         address, address6 = self._addresses
+        await self._door.open()
         await self._listen(boot, address)
         if address6 and has_ipv6():
             try:
@@ -130,12 +133,11 @@ class BootHttpService:
 
     async def _listen(self, boot: BootServer, address: str) -> None:
         try:
-            sock = listener(address, self.port)
-            if sock.family is socket.AF_INET:
-                self._keep(sock, NAME)
-            server = await asyncio.get_running_loop().create_server(boot, sock=sock, backlog=BACKLOG)
+            sock = self._door.listener(address, self.port)
+            factory = self._door.factory(boot, self._accepts)
+            server = await asyncio.get_running_loop().create_server(factory, sock=sock, backlog=BACKLOG)
         except OSError as error:
-            raise cannot_listen(error, "TCP", address, self.port, "--http-port") from error
+            raise cannot_listen(error, "TCP", address, self.port, self._door.flag) from error
         self._servers.append(server)
         self.port = server.sockets[0].getsockname()[1]
 
@@ -151,6 +153,7 @@ class BootHttpService:
         if self._boot is None or self._pool is None:
             return
         self._silence()
+        await self._door.close()
         await self._boot.shutdown(1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._boot = None
