@@ -31,6 +31,8 @@ SHARE = 0.05
 BURST = 200
 """Packets between two rounds of good machines."""
 SERVER, RELAY = "10.7.0.1", "10.7.0.2"
+FAR = "10.7.0.253"
+"""Who relays for the strangers: what they are answered is not for the good machines' ears."""
 _FILES = ("ipxe.efi", "undionly.kpxe", "autoexec.ipxe", "files/none")
 _PATHS = ("ipxe.efi", "boot/52:54:00:f0:00:07/script.ipxe", "nothing/here")
 
@@ -116,6 +118,8 @@ class Good:
         """All three must be answered. Raises AssertionError where one is not."""
         self.asked += 3
         self._clients.drain(0)
+        # What strangers were given, and gave back, and were given again.
+        self._clients.held.clear()
         self._clients.leases([mac], 30)
         self.answered += 1
         sock = netns.call(self._ns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -180,12 +184,16 @@ def served(engine: Engine) -> tuple[int, int]:
 
 
 def over_the_wire(folder: Path, seed: int, packets: int, say: Callable[[object], None]) -> answering.Told:
-    """Mutants to a running engine, with good machines after each burst."""
+    """Mutants to a running engine, with good machines after each burst.
+
+    Its memory is looked at from the first third on: by then, in a long run, the newest 50,000 events and the recordings
+    of strangers are as many as it keeps.
+    """
     told, chance = answering.Told(), random.Random(seed)
     tree = noisy(folder, {"ipxe.efi": 20_000, "undionly.kpxe": 5_000}, {})
     content = (tree / "loaders" / "ipxe.efi").read_bytes()
     kinds = {
-        "dhcp": (67, mutants.Mutants(mutants.dhcp(SERVER, "10.7.0.101", RELAY), seed)),
+        "dhcp": (67, mutants.Mutants(mutants.dhcp(SERVER, "10.7.0.101", FAR), seed)),
         "proxy": (4011, mutants.Mutants(mutants.proxy(SERVER, "10.7.0.101"), seed)),
         "tftp": (69, mutants.Mutants(mutants.tftp(_FILES), seed)),
     }
@@ -212,7 +220,7 @@ def over_the_wire(folder: Path, seed: int, packets: int, say: Callable[[object],
             strangers.heads([heads() for _ in range(8)])
             good.look(known[number % len(known)], strangers)
             strangers.quiet()
-            if number == rounds // 10:
+            if number == rounds // 3:
                 before = resident(engine.process.pid)
             if number % max(1, rounds // 10) == 0:
                 size = resident(engine.process.pid)
