@@ -18,6 +18,7 @@ from app.netboot.firmware import Firmware
 from app.netboot.identity import Client, holds, lease_key, owns, same
 from app.netboot.offers import Offer, Offers
 from app.netboot.pool import Pool, Usable
+from app.netboot.quarantine import QUARANTINE_SECONDS, kept_back
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 
@@ -25,8 +26,6 @@ OFFER_SECONDS = 60.0
 OFFERS_MAX = 4096
 RECLAIM_SECONDS = 10.0
 """Age at which an offer nobody took gives way where the pool is dry: firmware takes one sooner, and asks for longer."""
-QUARANTINE_SECONDS = 24 * 3600.0
-SHORT_QUARANTINE_SECONDS = 600.0
 # Ways of finding an address that show the pool is not dry.
 _FROM_POOL = frozenset({"asked for", "free", "unused for longest"})
 
@@ -46,6 +45,7 @@ class LeaseTable:
         self._pools: dict[str, Pool] = {}
         self._due: list[tuple[float, int]] = []
         self._lapsed: dict[int, None] = {}
+        self._declined: set[int] = set()
         self._exhausted: set[str] = set()
         self.commit(list(leases))
 
@@ -58,12 +58,10 @@ class LeaseTable:
         """
         made = LeaseTable(offer_seconds=self._offer_seconds)
         made._records, made._by_key, made._by_client_id = self._records, self._by_key, self._by_client_id
-        made._pending = dict(self._pending)
-        made._offers = self._offers.copy()
+        made._pending, made._offers = dict(self._pending), self._offers.copy()
         made._pools = {name: pool.copy() for name, pool in self._pools.items()}
-        made._due = list(self._due)
-        made._lapsed = dict(self._lapsed)
-        made._exhausted = set(self._exhausted)
+        made._lapsed, made._declined = dict(self._lapsed), self._declined
+        made._due, made._exhausted = list(self._due), set(self._exhausted)
         return made
 
     def __len__(self) -> int:
@@ -112,12 +110,11 @@ class LeaseTable:
         pool = self._pool(subnet, now)
         return sum(1 for address, record in self._records.items() if address in pool and _live(record, now)), pool.size
 
-    def quarantine_seconds(self, subnet: Subnet, now: float) -> float:
-        """How long a declined address is kept back: a day; minutes once declines have emptied half the pool."""
+    def quarantine_seconds(self, subnet: Subnet, address: IPv4Address, now: float) -> float:
+        """How long an address that somebody else uses is kept back; 0: not at all."""
         pool = self._pool(subnet, now)
-        records = ((number, one) for number, one in self._records.items() if one.state is LeaseState.DECLINED)
-        declined = sum(1 for number, record in records if record.expires > now and number in pool)
-        return QUARANTINE_SECONDS if 2 * (declined + 1) <= pool.size else SHORT_QUARANTINE_SECONDS
+        kept = sum(1 for each in self._declined if each in pool and self._records[each].expires > now)
+        return kept_back(kept + 1, pool.size) if int(address) in pool else QUARANTINE_SECONDS
 
     # Choosing
 
@@ -272,6 +269,8 @@ class LeaseTable:
             self._offers.drop(number)
             if lease.state in (LeaseState.BOUND, LeaseState.DECLINED):
                 heapq.heappush(self._due, (lease.expires, number))
+                if lease.state is LeaseState.DECLINED:
+                    self._declined.add(number)
             else:
                 self._give_back(number)
         if len(self._due) > 2 * len(self._records) + 1024:
@@ -313,7 +312,7 @@ class LeaseTable:
         `now` is the time before the change.
         """
         for number, record in self._records.items():
-            self._records[number] = reclocked(record, seconds, now + seconds)
+            self._records[number] = reclocked(record, seconds)
         moved = [record for record in self._records.values() if record.expires > now + seconds]
         self._offers.shift(seconds)
         self._rebuild_due(now + seconds)
@@ -360,6 +359,7 @@ class LeaseTable:
         record = self._records.pop(number, None)
         if record is None:
             return
+        self._declined.discard(number)
         for index, key in ((self._by_key, lease_key(record)), (self._by_client_id, record.client_id)):
             held = index.get(key)
             if held is not None:

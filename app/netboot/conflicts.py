@@ -13,6 +13,7 @@ from app.model.event import Level
 from app.model.subnet import Lease, LeaseState, Subnet
 from app.netboot.allocate import LeaseTable
 from app.netboot.exchange import Answer, Arrival
+from app.netboot.quarantine import not_kept, span
 from app.netboot.view import NetworkView
 from app.netboot.wire.dhcp4 import DhcpPacket, MessageType
 
@@ -53,7 +54,8 @@ class Conflicts:
     """The offers that wait, and the addresses that need not. Not thread-safe: it belongs to the loop that answers."""
 
     def __init__(self) -> None:
-        self._held: dict[IPv4Address, Held] = {}
+        self._held: dict[IPv4Address, tuple[int, Held]] = {}
+        self._waits = 0
         self._quiet: dict[IPv4Address, float] = {}
         self._cards: dict[str, tuple[float, int]] = {}
 
@@ -82,23 +84,30 @@ class Conflicts:
             return False
         return address in self._held or len(self._held) < _HELD_MAX
 
-    def hold(self, held: Held) -> bool:
-        """Keep an OFFER back. True when its address is to be asked for now; a DISCOVER sent again waits no longer."""
-        first = held.address not in self._held
-        self._held[held.address] = held
-        return first
+    def hold(self, held: Held) -> int:
+        """Keep an OFFER back. The number of its wait, when its address is to be asked for now; else 0.
 
-    def waits(self, address: IPv4Address) -> Held | None:
-        """The OFFER of an address that waits."""
-        return self._held.get(address)
+        A DISCOVER sent again waits no longer than the first.
+        """
+        waits = self._held.get(held.address)
+        if waits is not None:
+            self._held[held.address] = (waits[0], held)
+            return 0
+        self._waits += 1
+        self._held[held.address] = (self._waits, held)
+        return self._waits
+
+    def waits(self, address: IPv4Address, wait: int) -> bool:
+        """The OFFER of an address waits still, and not for another time."""
+        return self._held.get(address, (0,))[0] == wait
 
     def release(self, address: IPv4Address) -> Held | None:
         """The OFFER of an address, which waits no longer: it could not be asked for."""
-        return self._held.pop(address, None)
+        return self._held.pop(address, (0, None))[1]
 
-    def unclaimed(self, address: IPv4Address, now: float) -> Held | None:
+    def unclaimed(self, address: IPv4Address, wait: int, now: float) -> Held | None:
         """The OFFER of an address, which goes out: nobody answered in time."""
-        held = self.release(address)
+        held = self.release(address) if self.waits(address, wait) else None
         if held is not None:
             self._quiet.pop(address, None)
             self._quiet[address] = now
@@ -112,7 +121,7 @@ class Conflicts:
         A machine may answer for its own address, with any of its cards. A card that answers for one address after the
         other is a proxy or means harm, and is no longer believed.
         """
-        held = self._held.get(address)
+        _, held = self._held.get(address, (0, None))
         if held is None or held.arrival.interface != interface or _same(held.request.mac, mac, view):
             return None
         began, count = self._cards.get(mac, (now, 0))
@@ -124,7 +133,7 @@ class Conflicts:
         self._cards[mac] = (began, count + 1)
         if len(self._cards) > _CARDS_MAX:
             del self._cards[next(iter(self._cards))]
-        return self._held.pop(address)
+        return self.release(address)
 
     def believed(self, mac: str) -> bool:
         """The card may answer for one more address."""
@@ -151,11 +160,11 @@ def _same(ours: str, theirs: str, view: NetworkView) -> bool:
 def quarantined(held: Held, mac: str, subnets: Sequence[Subnet], table: LeaseTable, now: float, last: bool) -> Answer:
     """What follows from the answer of the card `mac`: its address is kept from everybody for a while, and that is told.
 
-    `last`: the card is not believed any more.
+    Without a lease that changes it is not, and its OFFER goes out. `last`: the card is not believed any more.
     """
     address = held.address
     subnet = next((each for each in subnets if address in each.cidr), None)
-    seconds = table.quarantine_seconds(subnet, now) if subnet is not None else QUIET_SECONDS
+    seconds = table.quarantine_seconds(subnet, address, now) if subnet is not None else QUIET_SECONDS
     lease = Lease(
         address=address,
         mac=mac,
@@ -165,8 +174,8 @@ def quarantined(held: Held, mac: str, subnets: Sequence[Subnet], table: LeaseTab
         expires=now + seconds,
         interface=held.arrival.interface,
     )
-    hours = f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
-    words = f"{address} is used by {mac}, which has no lease of it: it is not given out for {hours}"
+    what = not_kept(subnet) if subnet is not None and not seconds else f"it is not given out for {span(seconds)}"
+    words = f"{address} is used by {mac}, which has no lease of it: {what}"
     if last:
         words += f"; {mac} answers for {CARD_MAX} addresses, as a proxy does, and is not believed any more"
     offer = held.found.events[-1]
@@ -181,4 +190,4 @@ def quarantined(held: Held, mac: str, subnets: Sequence[Subnet], table: LeaseTab
             "data": {**data, "subnet": lease.subnet, "device": mac},
         }
     )
-    return Answer("in-use", words, lease_changes=(lease,), events=(event,))
+    return Answer("in-use", words, lease_changes=(lease,) if seconds else (), events=(event,))

@@ -15,6 +15,7 @@ from app.netboot.exchange import Answer, Exchange
 from app.netboot.firmware import IPXE, ROM, Firmware
 from app.netboot.identity import holds, same
 from app.netboot.optionset import choose
+from app.netboot.quarantine import SHORT_QUARANTINE_SECONDS, not_kept, span
 from app.netboot.replies import answer as replied
 from app.netboot.replies import destination, lease_options, lease_seconds, network_options, refusal, reply
 from app.netboot.reserved import reservation_of
@@ -305,16 +306,13 @@ def decline(exchange: Exchange, subnet: Subnet) -> Answer:
     record = _held_by_sender(exchange, address)
     if record is None:
         return Answer("not-its-lease", f"{address} is not leased to the client that declines it")
-    quarantine = exchange.table.quarantine_seconds(subnet, exchange.now)
-    ends = exchange.now + quarantine
-    changed = record.model_copy(update={"state": LeaseState.DECLINED, "expires": ends})
-    hours = f"{quarantine / 3600:g} h" if quarantine >= 3600 else f"{quarantine / 60:g} min"
-    exchange.emit(
-        "dhcp.decline",
-        f"DECLINE {address}: somebody else uses it, it is not given out for {hours}",
-        level=Level.WARNING,
-        address=str(address),
-    )
+    quarantine = exchange.table.quarantine_seconds(subnet, record.address, exchange.now)
+    if not quarantine and exchange.client.known:
+        quarantine = SHORT_QUARANTINE_SECONDS
+    state = LeaseState.DECLINED if quarantine else LeaseState.RELEASED
+    changed = record.model_copy(update={"state": state, "expires": exchange.now + quarantine})
+    words = f"somebody else uses it, it is not given out for {span(quarantine)}" if quarantine else not_kept(subnet)
+    exchange.emit("dhcp.decline", f"DECLINE {address}: {words}", level=Level.WARNING, address=str(address))
     return Answer("declined", "a DECLINE is not answered", lease_changes=(changed,), events=tuple(exchange.events))
 
 

@@ -248,9 +248,9 @@ def test_f10_a_set_clock_ends_no_lease() -> None:
     assert table.lapsed(NOW + year + 3599) == []
 
 
-@pytest.mark.parametrize(("seconds", "good"), [(86_400, True), (-30, True), (-3600, False)])
-def test_f10_a_set_clock_leaves_what_was_given_for_a_lease(seconds: float, good: bool) -> None:
-    """Tokens are for the lease that began at a time; one that began by a clock far ahead of now begins anew."""
+@pytest.mark.parametrize("seconds", [86_400, -30, -3600, -86_400])
+def test_f10_a_set_clock_leaves_what_was_given_for_a_lease(seconds: float) -> None:
+    """Tokens are for the lease that began at a time, of whichever clock."""
     began = NOW - 60
     held = lease(100, since=began)
     table = LeaseTable([held])
@@ -260,12 +260,8 @@ def test_f10_a_set_clock_leaves_what_was_given_for_a_lease(seconds: float, good:
 
     after = table.at(held.address)
     assert after is not None
-    assert after.since <= NOW + seconds
     assert after.expires - held.expires == seconds
-    if good:
-        assert verify(token, b"k" * 32, now=NOW + seconds, address=held.address, lease=after) == claims
-    else:
-        assert after.since == began + seconds
+    assert verify(token, b"k" * 32, now=NOW + seconds, address=held.address, lease=after) == claims
 
 
 CLONED = "ff56504d9800020000ab11deadbeef"

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from app.model.subnet import Lease, LeaseState, Range, Reservation
-from app.netboot.allocate import QUARANTINE_SECONDS, LeaseTable
+from app.netboot.allocate import LeaseTable
 from app.netboot.choice import Refusal
 from app.netboot.identity import Client, holds
+from app.netboot.quarantine import QUARANTINE_SECONDS
 from tests.netboot.dhcpworld import SERVER, World, machine, subnet
 
 FIRST, LAST = IPv4Address("10.7.0.100"), IPv4Address("10.7.0.102")

@@ -9,9 +9,9 @@ import pytest
 
 from app.model.event import Level
 from app.model.subnet import LeaseState, Range, Reservation, SubnetMode
-from app.netboot.allocate import QUARANTINE_SECONDS, SHORT_QUARANTINE_SECONDS
 from app.netboot.answer import Policy
 from app.netboot.exchange import Via
+from app.netboot.quarantine import QUARANTINE_SECONDS, SHORT_QUARANTINE_SECONDS
 from app.netboot.wire import options as opt
 from app.netboot.wire.dhcp4 import ZERO, DhcpPacket, MessageType, decode
 from tests.netboot.dhcpworld import (
@@ -392,7 +392,7 @@ def test_v11_declines_never_empty_the_pool_for_a_day() -> None:
         given = str(bench.bind().yiaddr)
         ends.append(bench.ask(declining(given)).lease_changes[0].expires - bench.now)
 
-    assert ends == [QUARANTINE_SECONDS] * 5 + [SHORT_QUARANTINE_SECONDS] * 3
+    assert ends == [QUARANTINE_SECONDS] * 5 + [SHORT_QUARANTINE_SECONDS] * 2 + [0]
 
 
 @pytest.mark.parametrize(

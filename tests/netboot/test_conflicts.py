@@ -79,8 +79,8 @@ def test_an_address_that_was_ours_to_give_lately(name: str, passed: float, waits
 def test_nobody_is_asked_twice_within_the_hour() -> None:
     bench, conflicts = Bench(), Conflicts()
     held = offered(bench)
-    conflicts.hold(held)
-    assert conflicts.unclaimed(ADDRESS, bench.now) is held
+    wait = conflicts.hold(held)
+    assert conflicts.unclaimed(ADDRESS, wait, bench.now) is held
 
     bench.now += QUIET_SECONDS - 1
     assert not doubtful(bench, conflicts, offered(bench).found)
@@ -92,8 +92,7 @@ def test_nobody_is_asked_twice_within_the_hour() -> None:
 def test_a_clock_that_is_set_makes_no_hour_longer_or_shorter(seconds: float) -> None:
     bench, conflicts = Bench(), Conflicts()
     held = offered(bench)
-    conflicts.hold(held)
-    conflicts.unclaimed(ADDRESS, bench.now)
+    conflicts.unclaimed(ADDRESS, conflicts.hold(held), bench.now)
     conflicts.shift(seconds)
     bench.now += seconds
 
@@ -105,8 +104,7 @@ def test_a_clock_that_is_set_makes_no_hour_longer_or_shorter(seconds: float) -> 
 
 def test_an_address_that_is_cleared_is_asked_for_again() -> None:
     bench, conflicts = Bench(), Conflicts()
-    conflicts.hold(offered(bench))
-    conflicts.unclaimed(ADDRESS, bench.now)
+    conflicts.unclaimed(ADDRESS, conflicts.hold(offered(bench)), bench.now)
     conflicts.forget(ADDRESS)
 
     assert doubtful(bench, conflicts, offered(bench).found)
@@ -116,10 +114,26 @@ def test_a_discover_sent_again_does_not_begin_the_wait_anew() -> None:
     bench, conflicts = Bench(), Conflicts()
     first, second = offered(bench), offered(bench, xid=0x22)
 
-    assert (conflicts.hold(first), conflicts.hold(second)) == (True, False)
+    wait = conflicts.hold(first)
+    assert wait
+    assert not conflicts.hold(second)
     # It is the newer one that is answered.
-    assert conflicts.unclaimed(ADDRESS, bench.now) is second
-    assert conflicts.unclaimed(ADDRESS, bench.now) is None
+    assert conflicts.unclaimed(ADDRESS, wait, bench.now) is second
+    assert conflicts.unclaimed(ADDRESS, wait, bench.now) is None
+
+
+def test_a_wait_that_begins_after_another_was_over_has_its_own_time() -> None:
+    """Somebody answered, the operator cleared the address, and it is offered again before the first time was up."""
+    bench, conflicts = Bench(), Conflicts()
+    first, second = offered(bench), offered(bench, xid=0x22)
+    before = conflicts.hold(first)
+    assert conflicts.claimed(ADDRESS, OTHER, "eth0", bench.world, bench.now) is first
+    wait = conflicts.hold(second)
+
+    assert conflicts.unclaimed(ADDRESS, before, bench.now) is None
+    assert not conflicts.waits(ADDRESS, before)
+    assert conflicts.waits(ADDRESS, wait)
+    assert conflicts.unclaimed(ADDRESS, wait, bench.now) is second
 
 
 def test_a_flood_does_not_wait() -> None:
@@ -131,7 +145,7 @@ def test_a_flood_does_not_wait() -> None:
         asked = request(mac=f"52:54:00:99:{number >> 8:02x}:{number & 255:02x}")
         found = bench.ask(asked)
         if conflicts.doubtful(found, arrival, bench.table, bench.now):
-            waiting += conflicts.hold(Held(found, asked, arrival))
+            waiting += bool(conflicts.hold(Held(found, asked, arrival)))
 
     assert (waiting, len(conflicts)) == (1024, 1024)
 
@@ -139,10 +153,10 @@ def test_a_flood_does_not_wait() -> None:
 def test_somebody_answers() -> None:
     bench, conflicts = Bench(), Conflicts()
     held = offered(bench)
-    conflicts.hold(held)
+    wait = conflicts.hold(held)
 
     assert conflicts.claimed(ADDRESS, OTHER, "eth0", bench.world, bench.now) is held
-    assert conflicts.unclaimed(ADDRESS, bench.now) is None
+    assert conflicts.unclaimed(ADDRESS, wait, bench.now) is None
 
 
 @pytest.mark.parametrize(
@@ -157,10 +171,10 @@ def test_somebody_answers() -> None:
 def test_answers_that_change_nothing(name: str, address: IPv4Address, mac: str, interface: str) -> None:
     bench, conflicts = Bench(World(machines=[machine(macs=(MAC, THIRD))])), Conflicts()
     held = offered(bench)
-    conflicts.hold(held)
+    wait = conflicts.hold(held)
 
     assert conflicts.claimed(address, mac, interface, bench.world, bench.now) is None
-    assert conflicts.unclaimed(ADDRESS, bench.now) is held
+    assert conflicts.unclaimed(ADDRESS, wait, bench.now) is held
 
 
 def test_a_card_that_answers_for_everything_is_not_believed_for_long() -> None:
@@ -205,6 +219,45 @@ def test_the_address_is_kept_back_and_that_is_told() -> None:
     assert bench.offer().yiaddr == IPv4Address("10.7.0.101")
     bench.table.forget(ADDRESS)
     assert bench.offer(mac=OTHER, options={50: ADDRESS.packed}).yiaddr == ADDRESS
+
+
+def test_v11_many_cards_never_take_the_last_quarter_of_the_pool() -> None:
+    """Each answers for one address; who comes then is offered one all the same, and an operator reads why."""
+    bench = Bench()
+    kept, found = list[float](), Answer()
+    for number in range(9):
+        held = offered(bench, f"52:54:00:77:00:{number:02x}")
+        found = quarantined(held, f"52:54:00:66:00:{number:02x}", bench.world.nets, bench.table, bench.now, last=False)
+        bench.table.commit(found.lease_changes)
+        kept += [lease.expires - bench.now for lease in found.lease_changes]
+
+    assert kept == [86_400.0] * 5 + [600.0] * 2
+    [event] = found.events
+    assert (event.kind, event.level) == ("dhcp.conflict", Level.WARNING)
+    assert "three quarters of the addresses of subnet rack7 are in quarantine" in event.message
+    # An operator who clears one makes room for another.
+    bench.table.forget(ADDRESS)
+    held = offered(bench, options={50: ADDRESS.packed})
+    assert quarantined(held, THIRD, bench.world.nets, bench.table, bench.now, last=False).lease_changes
+    bench.now += 601
+    assert bench.offer(THIRD).yiaddr
+
+
+def test_v11_a_known_machines_decline_is_believed_longest() -> None:
+    bench = Bench(World(machines=[machine(registered=True)]))
+    for number in range(7):
+        bench.table.commit(
+            [Lease(address=ADDRESS + number, mac=OTHER, state=LeaseState.DECLINED, expires=bench.now + 99)]
+        )
+    states: list[LeaseState] = []
+    for mac in (THIRD, MAC):
+        address = bench.bind(mac=mac).yiaddr
+        words = {50: address.packed, 54: SERVER.packed}
+        [changed] = bench.ask(request(MessageType.DECLINE, mac, words)).lease_changes
+        states.append(changed.state)
+
+    assert states == [LeaseState.RELEASED, LeaseState.DECLINED]
+    assert "three quarters" in next(event.message for event in bench.events if event.kind == "dhcp.decline")
 
 
 def test_a_reserved_address_in_use_gives_way_to_one_of_the_range() -> None:

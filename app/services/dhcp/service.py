@@ -16,7 +16,7 @@ from app.model.event import EventDraft, Level
 from app.model.subnet import Lease
 from app.netboot.allocate import LeaseTable
 from app.netboot.answer import answer
-from app.netboot.clockset import reclocked, way
+from app.netboot.clockset import TOLD_SECONDS, excess, reclocked, way
 from app.netboot.conflicts import PROBE_SECONDS, Conflicts, Held, quarantined
 from app.netboot.exchange import Answer, Arrival, Policy
 from app.netboot.foresee import STAGES, Asked, Foreseen, foresee
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 5.0
 # A wall clock further off than this was set; less is the drift that time keeping corrects.
 _CLOCK_SET_SECONDS = 2.0
-_CLOCK_TOLD_SECONDS = 60.0
 # While the store fails: one group of the journal is tried, and nobody waits behind it.
 _TRIES_MAX = 64
 
@@ -145,16 +144,12 @@ class DhcpService(Responder):
         self.counters["leases"] = len(self._table)
 
     def _bounded(self, lease: Lease) -> Lease:
-        """A lease as it is, or, where it began after now, as long as it was ever given for.
-
-        Then the clock is behind (an empty battery, say), and would keep the lease alive for years. What is left is no
-        less than its machine was told.
-        """
-        ahead = lease.since - self.now()
-        if ahead <= _CLOCK_TOLD_SECONDS:
+        """A lease as it is, or, where the clock is behind, as long as it may have been given for."""
+        over = excess(lease, self._view, self.now())
+        if not over:
             return lease
-        self._behind.append(ahead)
-        return lease.model_copy(update={"since": self.now(), "expires": lease.expires - ahead})
+        self._behind.append(lease.since - self.now())
+        return lease.model_copy(update={"expires": lease.expires - over})
 
     def begin(self) -> None:
         """Start to sweep; tell of a clock that went back while we did not run."""
@@ -170,7 +165,7 @@ class DhcpService(Responder):
             self._on_leases(leases)
             self._tell_clock(
                 -max(self._behind),
-                f"{len(self._behind)} leases were given later than now, and last as long as they would have",
+                f"{len(self._behind)} leases were given later than now, and last no longer than they may",
                 len(self._behind),
             )
             self._behind = []
@@ -233,24 +228,25 @@ class DhcpService(Responder):
         # What came in is told now, what goes out when it does.
         self.emit(found.events[:-1])
         held = Held(replace(found, events=found.events[-1:]), packet, arrival)
-        if not self._conflicts.hold(held):
+        wait = self._conflicts.hold(held)
+        if not wait:
             return
         self.counters["probes"] += 1
-        if self._asked(held):
-            self.later(self._probe_seconds / 2, partial(self._asked, held))
-            self.later(self._probe_seconds, partial(self._unclaimed, held.address))
+        if self._asked(held, wait):
+            self.later(self._probe_seconds / 2, partial(self._asked, held, wait))
+            self.later(self._probe_seconds, partial(self._unclaimed, held.address, wait))
         elif self._conflicts.release(held.address) is not None:
             self._finish(held.found)
 
-    def _asked(self, held: Held) -> bool:
+    def _asked(self, held: Held, wait: int) -> bool:
         """Ask who uses an address, as long as its OFFER waits; a frame may be lost."""
-        if self._conflicts.waits(held.address) is None:
+        if not self._conflicts.waits(held.address, wait):
             return False
         return self._arp.ask(held.address, self.interface(held.arrival.interface))
 
-    def _unclaimed(self, address: IPv4Address) -> None:
+    def _unclaimed(self, address: IPv4Address, wait: int) -> None:
         now = self.now()
-        held = self._conflicts.unclaimed(address, now)
+        held = self._conflicts.unclaimed(address, wait, now)
         if held is None:
             return
         if self._table.taken(address, now):
@@ -273,6 +269,9 @@ class DhcpService(Responder):
         self.counters["conflicts"] += 1
         last = not self._conflicts.believed(mac)
         found = quarantined(held, mac, self._view.subnets(), self._table, self.now(), last)
+        if not found.lease_changes:
+            self._finish(replace(held.found, events=(*found.events, *held.found.events)))
+            return
         shifted = self._shifted
         self._journal.commit(
             found.lease_changes, lambda error: self.post(self._quarantined, held, found, error, shifted)
@@ -311,7 +310,7 @@ class DhcpService(Responder):
         if shifted != self._shifted:
             # The clock was set while it was on its way: what is left of it stays as it was.
             moved = self._shifted - shifted
-            changes = tuple(reclocked(item, moved, self.now()) for item in changes)
+            changes = tuple(reclocked(item, moved) for item in changes)
             self._store(changes)
         self._committed(changes)
         if found.events:
@@ -360,12 +359,7 @@ class DhcpService(Responder):
 
     def _store(self, leases: Sequence[Lease]) -> None:
         """Store changes nobody waits for."""
-
-        def done(error: BaseException | None) -> None:
-            if error is not None:
-                self.post(self._count_not_stored)
-
-        self._journal.commit(leases, done)
+        self._journal.commit(leases, lambda error: self.post(self._count_not_stored) if error is not None else None)
 
     def _count_not_stored(self) -> None:
         self.counters["not_stored"] += 1
@@ -391,7 +385,7 @@ class DhcpService(Responder):
         if moved:
             self._store(moved)
             self._on_leases(moved)
-        if abs(seconds) >= _CLOCK_TOLD_SECONDS:
+        if abs(seconds) >= TOLD_SECONDS:
             self._tell_clock(seconds, f"{len(moved)} leases keep their time", len(moved))
 
     def _tell_clock(self, seconds: float, what: str, leases: int = 0) -> None:

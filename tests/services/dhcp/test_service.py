@@ -106,6 +106,11 @@ class Service(DhcpService):
     async def take(self, packet: DhcpPacket) -> None:
         await self.do(self.handle, packet, ARRIVAL)
 
+    async def time_is_up(self, address: IPv4Address) -> None:
+        """Nobody answered for an address in time."""
+        wait, _ = self._conflicts._held.get(address, (0, None))
+        await self.do(self._unclaimed, address, wait)
+
     @property
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events]
@@ -278,20 +283,30 @@ async def test_f10_a_clock_that_is_set_ends_no_lease(seconds: float) -> None:
 
 async def test_f10_a_clock_that_went_back_while_nobody_looked_makes_no_lease_immortal() -> None:
     """The host comes up in 1970 with leases of today; then its clock is set."""
-    journal = FakeJournal(Lease(address=ADDRESS, mac=MAC, since=NOW + 1e9, expires=NOW + 1e9 + 1000))
+    journal = FakeJournal(Lease(address=ADDRESS, mac=MAC, since=NOW + 1e9, expires=NOW + 1e9 + 1000, subnet="rack7"))
     async with running(journal) as service:
         await service.do(lambda: None)
         [lease] = service._table.leases()
-        assert (lease.since, lease.expires) == (pytest.approx(NOW, abs=1), pytest.approx(NOW + 1000, abs=1))
+        # It may have been given for as long as the subnet's are.
+        assert lease.expires == pytest.approx(NOW + 3600, abs=1)
         assert journal.queue[-1][0] == [lease]
         [told] = [event for event in service.events if event.kind == "clock.set"]
         assert told.data["seconds"] == pytest.approx(-1e9, abs=1)
         service.clock.wall += 1e9
         await service.do(service._sweep)
-        assert service.told[-1].expires == pytest.approx(NOW + 1e9 + 1000, abs=1)
-        service.clock.pass_by(1001)
+        assert service.told[-1].expires == pytest.approx(NOW + 1e9 + 3600, abs=1)
+        service.clock.pass_by(3601)
         await service.do(service._sweep)
         assert service.told[-1].state is LeaseState.EXPIRED
+
+
+async def test_f10_a_clock_that_was_set_back_costs_no_lease_its_time_at_the_next_start() -> None:
+    """It was given for an hour, then the clock was set back by a day: it began tomorrow, and has an hour."""
+    kept = Lease(address=ADDRESS, mac=MAC, since=NOW + 86_400, expires=NOW + 3500, subnet="rack7")
+    async with running(FakeJournal(kept)) as service:
+        await service.do(lambda: None)
+        assert list(service._table.leases()) == [kept]
+        assert service.kinds == []
 
 
 async def test_f10_a_lease_under_way_when_the_clock_is_set_keeps_its_length() -> None:
@@ -412,7 +427,7 @@ async def test_f15_offers_wait_side_by_side() -> None:
 
         service.clock.pass_by(0.15)
         for address in service.asked:
-            await service.do(service._unclaimed, address)
+            await service.time_is_up(address)
         assert [packet.mac for packet in service.sent] == macs
         assert service.kinds[len(macs) :] == ["dhcp.offer"] * len(macs)
         assert {event.time for event in service.events[len(macs) :]} == {NOW + 0.15}
@@ -445,7 +460,7 @@ async def test_f15_an_address_in_use_is_stored_before_another_is_offered() -> No
         journal.write()
         await service.do(lambda: None)
         assert service.asked == [ADDRESS, ADDRESS + 1]
-        await service.do(service._unclaimed, ADDRESS + 1)
+        await service.time_is_up(ADDRESS + 1)
 
         assert [packet.yiaddr for packet in service.sent] == [ADDRESS + 1]
         assert service.kinds == ["dhcp.discover", "dhcp.conflict", "dhcp.offer"]
@@ -457,6 +472,31 @@ async def test_f15_an_address_in_use_is_stored_before_another_is_offered() -> No
         service.forget(ADDRESS)
         await service.take(request(mac=OTHER, options={opt.REQUESTED_ADDRESS: ADDRESS.packed}))
         assert service.asked[-1] == ADDRESS
+
+
+async def test_v11_a_crowd_of_cards_is_not_believed_for_ever() -> None:
+    """The pool has ten addresses, and somebody answers for each that is offered, with another card each time."""
+    journal = FakeJournal()
+    async with asking(journal) as service:
+        for number in range(3):
+            await service.take(request(mac=f"52:54:00:77:00:{number:02x}"))
+            for _ in range(10):
+                if service.sent:
+                    break
+                asked = service.asked[-1]
+                await service.do(service._claimed, asked, f"52:54:00:66:{number:02x}:{len(service.asked):02x}", "lo")
+                while journal.queue:
+                    journal.write()
+                    await service.do(lambda: None)
+            [offer] = service.sent
+            assert offer.message is MessageType.OFFER
+            service.sent.clear()
+
+        kept = [lease for lease in service._table.leases() if lease.state is LeaseState.DECLINED]
+        assert len(kept) == 7
+        assert "three quarters" in next(
+            event.message for event in reversed(service.events) if event.kind == "dhcp.conflict"
+        )
 
 
 async def test_f15_a_quarantine_that_cannot_be_stored_leaves_the_client_unanswered() -> None:
@@ -484,10 +524,10 @@ async def test_f15_an_address_that_is_leased_while_its_offer_waits(stored: bool,
         if answers:
             await service.do(service._claimed, ADDRESS, OTHER, "lo")
         else:
-            await service.do(service._unclaimed, ADDRESS)
+            await service.time_is_up(ADDRESS)
         if not stored:
             journal.write()
-        await service.do(service._unclaimed, ADDRESS + 1)
+        await service.time_is_up(ADDRESS + 1)
 
         assert [(packet.mac, packet.yiaddr) for packet in service.sent] == [(OTHER, ADDRESS), (MAC, ADDRESS + 1)]
         assert [lease.state for lease in service.told] == [LeaseState.BOUND]
