@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.model.machine import Machine, MachineState, MachineStatus
 from app.model.timeline import Hop, HopState, Timeline
@@ -26,6 +27,17 @@ class Heard:
     heartbeat: float = 0.0
 
 
+class Halt(NamedTuple):
+    """The hop a boot is at, as far as its machine's status tells of it."""
+
+    name: str
+    title: str
+    state: HopState
+    began: float | None
+    detail: str
+    waiting_for: str
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How the newest boot stands: what is kept of it for each machine, where its timeline would take 10 kB."""
@@ -36,8 +48,8 @@ class Standing:
     """The last hop that is done."""
     ended: float = 0.0
     """When the boot last got a hop further."""
-    at: Hop | None = None
-    """The hop it is at."""
+    at: Halt | None = None
+    """Where it is."""
 
 
 def standing_of(boot: Timeline) -> Standing:
@@ -49,8 +61,13 @@ def standing_of(boot: Timeline) -> Standing:
         boot.complete,
         next((sys.intern(hop.name) for hop in reversed(boot.hops) if hop.state is HopState.DONE), ""),
         max((hop.ended for hop in boot.hops if hop.ended is not None), default=boot.started),
-        next((hop for hop in boot.hops if hop.name == boot.at), None),
+        next((_halt(hop) for hop in boot.hops if hop.name == boot.at), None),
     )
+
+
+def _halt(hop: Hop) -> Halt:
+    title, waiting = sys.intern(hop.title), sys.intern(hop.waiting_for)
+    return Halt(sys.intern(hop.name), title, hop.state, hop.began, hop.detail, waiting)
 
 
 def status_of(machine: Machine, boot: Standing, heard: Heard, now: float, *, never_boot: bool = False) -> MachineStatus:
@@ -82,7 +99,7 @@ def _without_boot(machine: Machine, heard: Heard, seen: float, beats: bool) -> M
     return MachineStatus(state=MachineState.OFF, since=heard.heartbeat or machine.created, seen=seen, reason=why)
 
 
-def _failed(machine: Machine, hop: Hop, seen: float) -> MachineStatus:
+def _failed(machine: Machine, hop: Halt, seen: float) -> MachineStatus:
     # We stay silent towards a stranger for a reason: that is no fault of the machine.
     stranger = not machine.registered and hop.name in ("offer", "ack")
     return MachineStatus(
@@ -106,7 +123,7 @@ def _complete(boot: Standing, heard: Heard, seen: float, now: float) -> MachineS
     )
 
 
-def _under_way(boot: Standing, hop: Hop, heard: Heard, seen: float, now: float) -> MachineStatus:
+def _under_way(boot: Standing, hop: Halt, heard: Heard, seen: float, now: float) -> MachineStatus:
     since = hop.began or boot.ended
     installing = hop.name in _INSTALLING
     patience = SLOW_SECONDS if installing or hop.state is HopState.ACTIVE else STALE_SECONDS
