@@ -27,6 +27,7 @@ from app.model.fields import normal_mac
 from app.model.inert import inert
 from app.model.machine import LoaderChoice, Machine, stranger
 from app.model.timeline import Timeline
+from app.model.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,8 @@ def machine_actions(engine: EnginePort) -> APIRouter:
             raise ConflictError(why, hint="bring more of them: packaging/loaders", field="loader")
         if wanted is LoaderChoice.AUTO:
             engine.reset_loader(found)
-        changed = cast("Machine", engine.commands.update(caller.actor, "machines", str(found.id), {"loader": wanted.value}))
+        change = {"loader": wanted.value}
+        changed = cast("Machine", engine.commands.update(caller.actor, "machines", str(found.id), change))
         engine.emit(
             EventDraft(
                 time=time.time(),
@@ -188,6 +190,23 @@ def machine_actions(engine: EnginePort) -> APIRouter:
         return engine.script(machine(key))
 
     _ = (assign, reboot, loader, diagnosis, timeline, boot, script)
+    return router
+
+
+def usage_routes(engine: EnginePort) -> APIRouter:
+    """How full subnets are."""
+    router = router_for("usage")
+
+    @router.get(
+        "",
+        response_model=Listing[Usage],
+        dependencies=[calling("subnets.read")],
+        summary="How many addresses of each subnet of IPv4 are leased, offered, kept back, reserved and free",
+    )
+    def counted(params: PageQuery) -> Response:
+        return answer(engine.usage(), params)
+
+    _ = counted
     return router
 
 

@@ -54,6 +54,7 @@ def create_app(engine: EnginePort, streams: Streams | None = None) -> FastAPI:
         actions.interface_routes(engine),
         actions.command_routes(engine),
         actions.machine_actions(engine),
+        actions.usage_routes(engine),
         recording_routes(engine),
         exchange_routes(engine),
         actions.bootenv_actions(engine),

@@ -21,6 +21,7 @@ from app.model.machine import LoaderChoice, Machine
 from app.model.packets import Exchange, Packet
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
+from app.model.usage import Usage
 
 
 class CommandsPort(Protocol):
@@ -196,6 +197,10 @@ class EnginePort(Protocol):
 
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         """What the machine would be answered and given if it booted now; changes nothing."""
+        ...
+
+    def usage(self) -> Sequence[Usage]:
+        """How full each subnet of IPv4 is."""
         ...
 
     def next_loader(self, machine: Machine) -> LoaderChoice:

@@ -200,6 +200,7 @@ NOUNS: tuple[Noun, ...] = (
                 "bootcart subnets create rack7 --cidr 10.7.0.0/24 --range 10.7.0.100-10.7.0.200 --router 10.7.0.1",
                 (Option("--drain", "leases that are left behind end when next renewed; else refused", "switch"),),
             ),
+            Verb("usage", "how many addresses are leased, offered, kept back, reserved and free", "used"),
         ),
         columns=("name", "cidr", "mode", "ranges", "router", "lease_time", "hold"),
     ),

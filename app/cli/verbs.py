@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, cast
 
 from app.cli.bootview import write as write_boot
@@ -220,6 +221,13 @@ async def set_pref(call: Call) -> int:
     return 0
 
 
+async def used(call: Call) -> int:
+    columns = ("subnet", "size", "bound", "offered", "quarantined", "reserved", "free")
+    items = [dumped(item) for item in await call.client.subnets.usage()]
+    call.output.listing(replace(call.noun, key="subnet", columns=columns), items)
+    return 0
+
+
 async def restarted(call: Call) -> int:
     service = await call.client.services.restart(call.given.key)
     if service.state is ServiceState.FAILED:
@@ -308,7 +316,7 @@ RUNS: dict[str, Callable[[Call], Awaitable[int]]] = {
             loader_chosen, diagnosed, timeline, boot,
             script, packets, captured, inspected,
             uploaded, unfinished, downloaded, deleted_files, exported,
-            rendered, probed, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
+            rendered, probed, used, set_pref, restarted, undone, listed_events, watched, info, held, released, stopped,
         )
     },
 }  # fmt: skip

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.model.subnet import Reservation
     from app.model.subnet6 import AnyLease, AnySubnet
     from app.model.timeline import Timeline
+    from app.model.usage import Usage
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -120,6 +121,11 @@ class _Subnets(_Editable["AnySubnet"]):
 
     async def delete(self, key: str, *, drain: bool = False) -> None:
         await self._wire.ask("DELETE", path_of(self._noun, key), params=[("drain", "true")] if drain else [])
+
+    async def usage(self) -> tuple[Usage, ...]:
+        from app.model.usage import Usage
+
+        return page_of(Usage, await self._wire.ask("GET", "usage")).items
 
 
 class _Leases(_Readable[ModelT]):

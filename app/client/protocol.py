@@ -26,6 +26,7 @@ from app.model.query import Page, Query
 from app.model.subnet import Reservation
 from app.model.subnet6 import AnyLease, AnySubnet
 from app.model.timeline import Timeline
+from app.model.usage import Usage
 
 T = TypeVar("T")
 
@@ -58,6 +59,10 @@ class Subnets(Editable[AnySubnet], Protocol):
         ...
 
     async def delete(self, key: str, *, drain: bool = False) -> None: ...
+
+    async def usage(self) -> tuple[Usage, ...]:
+        """How full each subnet of IPv4 is."""
+        ...
 
 
 class Machines(Editable[Machine], Protocol):

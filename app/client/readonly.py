@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 READING = frozenset(
     {"list", "show", "watch", "timeline", "diagnosis", "boot", "script", "render", "info", "tell_fault", "close"}
-    | {"capture", "exchange", "export", "download", "unfinished"}
+    | {"capture", "exchange", "export", "download", "unfinished", "usage"}
 )
 """Calls that change nothing. What is not named here is refused, so that a new call is closed until somebody looks."""
 REFUSED = "this interface was opened with --read-only: nothing is changed from here"

@@ -22,6 +22,7 @@ from app.engine.notify import keep, notify
 from app.engine.port import Operations
 from app.engine.recordings import Recordings
 from app.engine.segments import Segments
+from app.engine.usage import Usages
 from app.engine.watch import Watch, watchdog_seconds
 from app.errors import InvalidError
 from app.model.engine import Preference
@@ -190,6 +191,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
 
     watch = _watched(registry, boot, store, (dhcp, proxy), machines)
     ipv6 = Ipv6(settings, store, segments, policy, emit, clock)
+    ipv6.record(recordings.recorder.heard)
     ipv6.register(registry, watch)
 
     scene = Scene(settings, store.directory, segments, registry, clock)
@@ -228,6 +230,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
         diagnoses,
         recordings,
         loaders,
+        Usages(store, dhcp.offered, clock),
         inbox,
         ipv6.shown,
         certificates,

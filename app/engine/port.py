@@ -23,6 +23,7 @@ from app.model.machine import LoaderChoice, Machine
 from app.model.serving import SERVE_UNTIL, ending
 from app.model.subnet import Subnet
 from app.model.timeline import Timeline
+from app.model.usage import Usage
 from app.services.commands.layer import LISTED, CommandLayer
 from app.services.files import Inbox
 from app.services.registry import Registry
@@ -60,6 +61,12 @@ class Loaders(Protocol):
     def following(self, machine: Machine) -> LoaderChoice: ...
 
     def reset(self, machine: Machine) -> None: ...
+
+
+class Counts(Protocol):
+    """Knows how full each subnet is."""
+
+    def usage(self) -> Sequence[Usage]: ...
 
 
 class HeldSubnets:
@@ -124,6 +131,7 @@ class Operations:
         diagnoses: Diagnoser,
         recordings: Recordings,
         loaders: Loaders,
+        counts: Counts,
         inbox: Inbox,
         overlay6: Callable[[Model], Model],
         certificates: Certificates,
@@ -140,6 +148,7 @@ class Operations:
         self._dry_runs = dry_runs
         self._diagnoses = diagnoses
         self._loaders = loaders
+        self._counts = counts
         self.files = inbox.shelf
         self.inbox = inbox
         self.certificates = certificates
@@ -194,6 +203,9 @@ class Operations:
 
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         return self._dry_runs.view(machine, architecture, interface)
+
+    def usage(self) -> Sequence[Usage]:
+        return self._counts.usage()
 
     def next_loader(self, machine: Machine) -> LoaderChoice:
         return self._loaders.following(machine)

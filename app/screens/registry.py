@@ -21,7 +21,8 @@ AREAS: tuple[tuple[str, str, str], ...] = (
 """Key, name and purpose of each top-level area."""
 
 LISTS = tuple(name for _, name, _ in AREAS)
-_MARKABLE = ("machines", "leases", "reservations", "subnets")
+_LEASES = ("leases", "holders")
+_MARKABLE = ("machines", "leases", "reservations", "subnets", "holders")
 _MACHINE = ("machines", "machine")
 _LOGS = ("events", "decisions")
 
@@ -32,7 +33,7 @@ ACTIONS: tuple[Action, ...] = (
         "assign a boot environment, and reboot into it where the agent listens",
         "boot",
         ("b",),
-        (*_MACHINE, "leases", "reservations"),
+        (*_MACHINE, *_LEASES, "reservations"),
         "Machines",
         "machines assign KEY BOOTENV",
         ("boot KEY BOOTENV",),
@@ -130,13 +131,16 @@ ACTIONS: tuple[Action, ...] = (
         footer=40,
     ),
     # Leases and reservations
-    Action("reserve", "keep this address for this machine", "reserve", ("r",), ("leases",), "Leases", footer=90),
+    Action(
+        "holders", "who holds what on the subnet", "who holds what", ("l",), ("subnets", "leases"), "Leases", footer=75
+    ),
+    Action("reserve", "keep this address for this machine", "reserve", ("r",), _LEASES, "Leases", footer=90),
     Action(
         "forget_lease",
         "forget the lease, or clear a quarantined address",
         "forget",
         ("d", "x"),
-        ("leases",),
+        _LEASES,
         "Leases",
         "leases delete KEY",
         footer=80,
@@ -250,7 +254,7 @@ ACTIONS: tuple[Action, ...] = (
             "commands",
             "reservations",
             "prefs",
-            "leases",
+            *_LEASES,
         ),
         "Lists",
         footer=55,
@@ -288,7 +292,7 @@ ACTIONS: tuple[Action, ...] = (
         "filter: word, field=value, field~part, !not; Esc clears",
         "filter",
         ("/",),
-        LISTS,
+        (*LISTS, "holders"),
         "General",
         footer=78,
     ),

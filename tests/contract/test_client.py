@@ -209,6 +209,13 @@ async def test_assign(client: Client) -> None:
     assert (await client.machines.assign("node-07", "")).bootenv == ""
 
 
+async def test_how_full_subnets_are_is_told_in_one_call(client: Client) -> None:
+    await client.subnets.create(RACK)
+    (rack,) = await client.subnets.usage()
+
+    assert (rack.subnet, rack.size, rack.bound, rack.free) == ("rack7", 101, 0, 101)
+
+
 async def test_the_boot_loader_is_chosen(client: Client) -> None:
     await client.machines.create(NODE)
     chosen = await client.machines.set_loader("node-07", "shim")

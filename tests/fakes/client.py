@@ -42,8 +42,9 @@ from app.model.machine import (
 )
 from app.model.profile import Profile
 from app.model.query import Page, Query, apply
-from app.model.subnet import Lease, Reservation, Subnet
+from app.model.subnet import Lease, LeaseState, Reservation, Subnet
 from app.model.timeline import Timeline
+from app.model.usage import Usage
 from app.netboot.cycle import RING, following
 from tests.fakes import world
 from tests.fakes.bootview import bootview
@@ -178,6 +179,22 @@ class FakeEditable(FakeReadable[T]):
     async def delete(self, key: str, *, drain: bool = False) -> None:
         await self.engine.enter(self.noun, "delete", key, *(["drain"] if drain else []))
         self.put("delete", self.key(self.resolve(key)), None)
+
+
+class FakeSubnets(FakeEditable[Subnet]):
+    async def usage(self) -> tuple[Usage, ...]:
+        await self.engine.enter(self.noun, "usage")
+        now, found = self.engine.now, list[Usage]()
+        for subnet in self.items.values():
+            mine = [one for one in self.engine.leases.items.values() if one.subnet == subnet.name and one.expires > now]
+            bound, back = (
+                sum(one.state is state for one in mine) for state in (LeaseState.BOUND, LeaseState.DECLINED)
+            )
+            size = sum(span.size for span in subnet.ranges)
+            kept = sum(one.address in subnet.cidr for one in self.engine.reservations.items.values())
+            free = size - bound - back
+            found.append(Usage(subnet=subnet.name, size=size, bound=bound, quarantined=back, reserved=kept, free=free))
+        return tuple(found)
 
 
 class FakeMachines(FakeEditable[Machine]):
@@ -458,7 +475,7 @@ class FakeClient:
         self.profiles = FakeEditable(
             self, "profiles", [] if empty else world.profiles(), lambda item: item.name, Profile
         )
-        self.subnets = FakeEditable(self, "subnets", [] if empty else world.subnets(), lambda item: item.name, Subnet)
+        self.subnets = FakeSubnets(self, "subnets", [] if empty else world.subnets(), lambda item: item.name, Subnet)
         self.reservations = FakeEditable(
             self, "reservations", [] if empty else world.reservations(), lambda item: str(item.address), Reservation
         )

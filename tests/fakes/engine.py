@@ -23,6 +23,7 @@ from app.model.machine import LoaderChoice, Machine
 from app.model.packets import Exchange, Packet
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
+from app.model.usage import Usage
 from app.netboot.cycle import RING, following
 from app.services.files import Inbox, Shelf
 from tests.fakes.client import FakeClient, newest
@@ -246,6 +247,9 @@ class FakeEngine:
     def boot(self, machine: Machine, architecture: str, interface: str) -> BootView:
         key = str(machine.id) if machine.registered else machine.macs[0]
         return done(self.world.machines.boot(key, architecture=architecture, interface=interface))
+
+    def usage(self) -> Sequence[Usage]:
+        return done(self.world.subnets.usage())
 
     def next_loader(self, machine: Machine) -> LoaderChoice:
         return following(machine.loader, RING)

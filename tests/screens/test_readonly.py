@@ -11,7 +11,7 @@ from app.screens.registry import ACTIONS, AREAS, BY_ID, CHANGING, here
 from tests.fakes.client import FakeClient
 from tests.screens.stage import VT, WIDE, Stage, opened
 
-READING = ("list", "show", "watch", "info", "timeline", "diagnosis", "boot", "script", "render")
+READING = ("list", "show", "usage", "watch", "info", "timeline", "diagnosis", "boot", "script", "render")
 
 
 def changes(client: FakeClient) -> list[tuple[object, ...]]:

@@ -15,11 +15,14 @@ from app.screens.widgets.lines import Span
 from app.screens.widgets.table import Column, Table
 from app.screens.words import age, clock
 
-LOOKS: dict[LeaseState, Span] = {
+PAGE = 1000
+"""Leases fetched at a time; the next page when the cursor comes to the end of the last."""
+LOOKS: dict[str, Span] = {
     LeaseState.BOUND: ("+ bound", "good"),
     LeaseState.RELEASED: ("- released", "dim"),
     LeaseState.EXPIRED: ("~ expired", "dim"),
     LeaseState.DECLINED: ("! DECLINED", "bad"),
+    "reserved": (". kept", "calm"),
 }
 
 
@@ -47,9 +50,14 @@ class LeasesArea(ListArea):
             Table(columns, key=lambda one: str(one.address), markable=True, empty="no address given yet", id="leases")
         )
         self.kept: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
+        self.total = 0
+        """Leases there are, of those the filter lets through where the engine was asked with it."""
+        self.asked = ""
+        """The filter the engine was asked with."""
 
     def _machine(self, lease: AnyLease) -> str:
-        return next((one.name for one in self.app.session.machines.values() if lease.mac in one.macs), lease.hostname)
+        return self.owners.get(lease.mac, lease.hostname)
 
     def _remaining(self, lease: AnyLease) -> Span:
         left = lease.expires - self.app.session.now()
@@ -62,9 +70,72 @@ class LeasesArea(ListArea):
     async def fetch(self) -> Sequence[AnyLease]:
         from app.screens.session import everything
 
-        client = self.app.session.client
-        self.kept = {str(one.address): one.mac for one in await everything(client.reservations)}
-        return sorted(await everything(client.leases), key=lambda lease: int(lease.address))
+        self.kept = {str(one.address): one.mac for one in await everything(self.app.session.client.reservations)}
+        self.owners = {mac: one.name for one in self.app.session.machines.values() for mac in one.macs}
+        return await self._page(0, max(PAGE, len(self.every)))
+
+    def terms(self) -> tuple[str, ...]:
+        """What the engine is asked for: with the filter once there is more than what is here."""
+        from app.model.query import parse_filter
+
+        return parse_filter(self.asked)
+
+    async def also(self, leases: Sequence[AnyLease], *, last: bool) -> Sequence[Any]:
+        """What stands among the leases of a page; `last`: no page follows."""
+        return ()
+
+    async def _page(self, offset: int, count: int) -> Sequence[Any]:
+        from app.model.query import Query
+
+        found: list[AnyLease] = []
+        while len(found) < count:
+            ask = Query(self.terms(), "address", min(PAGE, count - len(found)), offset + len(found))
+            page = await self.app.session.client.leases.list(ask)
+            self.total = page.total
+            found += page.items
+            if offset + len(found) >= page.total or not page.items:
+                break
+        others = await self.also(found, last=offset + len(found) >= self.total)
+        return sorted((*found, *others), key=lambda one: (one.address.version, int(one.address)))
+
+    @property
+    def fetched(self) -> int:
+        """Leases that are here."""
+        return sum(one.state != "reserved" for one in self.every)
+
+    @property
+    def whole(self) -> bool:
+        """All there are were fetched."""
+        return self.fetched >= self.total
+
+    def trail(self) -> tuple[str, ...]:
+        return super().trail() if self.whole else (f"first {self.fetched} of {self.total}",)
+
+    def refilter(self) -> None:
+        super().refilter()
+        if self.is_mounted and self.sought != self.asked and (self.asked or not self.whole):
+            # What is not here cannot be sifted here.
+            self.asked = self.sought
+            self.app.reload(self)
+
+    def on_table_moved(self) -> None:
+        """At the end of what is here the next page is fetched."""
+        super().on_table_moved()
+        if not self.whole and self.table.items and self.table.cursor == len(self.table.items) - 1:
+            self.app.run_worker(self._more(), group="more", exclusive=True, exit_on_error=False)
+
+    async def _more(self) -> None:
+        from app.errors import UnreachableError
+
+        try:
+            more = await self._page(self.fetched, PAGE)
+        except UnreachableError:
+            self.app.session.lost()
+            return
+        had = {str(one.address) for one in self.every}
+        self.every = (*self.every, *(one for one in more if str(one.address) not in had))
+        self.refilter()
+        self.chrome()
 
     def label(self, item: Any) -> str:
         return str(item.address)
@@ -79,6 +150,13 @@ class LeasesArea(ListArea):
             self.app.open_machine(str(found.id))
         else:
             self.app.say(f"no machine on record has {event.item.mac}")
+
+    def do_holders(self) -> None:
+        """`l`: all of its subnet."""
+        if self.table.current is not None:
+            from app.screens.areas.holders import open_holders
+
+            open_holders(self.app, self.table.current.subnet)
 
     async def do_reserve(self) -> None:
         """`r`: one key, taken back with z."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.errors import InvalidError
 from app.model.engine import Interface
 from app.model.options import write_options
-from app.model.subnet import PICKERS, Identity, LeaseState, Subnet, SubnetMode
+from app.model.query import Query
+from app.model.subnet import PICKERS, Identity, Subnet, SubnetMode
 from app.model.subnet6 import AnyLease, AnySubnet
+from app.model.usage import Usage
 from app.screens import operations
 from app.screens.areas.area import ListArea, bindings
 from app.screens.areas.subnet6_form import body6, fields6
 from app.screens.dialogs.form import Field, Form, Values, listed
 from app.screens.registry import Action
 from app.screens.widgets.lines import Span
+from app.screens.widgets.meter import meter
 from app.screens.widgets.table import Column, Table
 from app.screens.words import plural, ranges
 
@@ -32,11 +34,26 @@ def state_of(subnet: AnySubnet) -> Span:
         return "- off", "dim"
     if subnet.mode is SubnetMode.UNMANAGED:
         return ". known", "calm"
-    return "+ served", "good"
+    return ("+ proxy" if subnet.mode is SubnetMode.PROXY else "+ served"), "good"
 
 
 def _router(subnet: AnySubnet) -> str:
     return str((subnet.router if isinstance(subnet, Subnet) else None) or "-")
+
+
+def usage_words(used: Usage) -> str:
+    """How full a subnet is, in words."""
+    parts = [
+        f"{count} {word}"
+        for count, word in (
+            (used.bound, "leased"),
+            (used.offered, "offered"),
+            (used.quarantined, "in quarantine"),
+            (used.reserved, "reserved"),
+        )
+        if count
+    ]
+    return ", ".join([*parts, f"{used.free} of {used.size} free  (l: who holds what)"])
 
 
 class SubnetsArea(ListArea):
@@ -51,7 +68,8 @@ class SubnetsArea(ListArea):
             Column("STATE", state_of, least=8, most=8),
             Column("NAME", lambda s: s.name, least=6, most=16),
             Column("CIDR", lambda s: str(s.cidr), least=11, most=18),
-            Column("MODE", lambda s: s.mode.value, least=5, most=13),
+            Column("MODE", lambda s: s.mode.value, least=5, most=13, rank=5),
+            Column("USED", self._used, least=15, most=15),
             Column("RANGE", lambda s: ranges(s) or "-", least=9, most=31, rank=1),
             Column("INTERFACE", lambda s: s.interface or "any", least=3, most=12, rank=3),
             Column("ROUTER", _router, least=6, most=15, rank=4),
@@ -67,14 +85,34 @@ class SubnetsArea(ListArea):
             )
         )
 
+        self.usage: dict[str, Usage] = {}
+
+    def _used(self, subnet: AnySubnet) -> Span:
+        used = self.usage.get(subnet.name)
+        if used is None or not used.size or subnet.mode is not SubnetMode.AUTHORITATIVE:
+            return "-", "dim"
+        # All that a machine that comes cannot have: leases, offers, reservations; and what is kept back.
+        return meter(used.size - used.free - used.quarantined, used.quarantined, used.size, 10)
+
     async def fetch(self) -> Sequence[AnySubnet]:
+        self.usage = {one.subnet: one for one in await self.app.session.client.subnets.usage()}
         return (await self.app.session.client.subnets.list()).items
 
     def about(self, item: AnySubnet) -> str:
-        return f"{item.name} is not answered: {item.hold}" if item.hold else item.description
+        if item.hold:
+            return f"{item.name} is not answered: {item.hold}"
+        used = self.usage.get(item.name)
+        return usage_words(used) if used is not None and used.size else item.description
+
+    def do_holders(self) -> None:
+        """`l`."""
+        if self.table.current is not None:
+            from app.screens.areas.holders import open_holders
+
+            open_holders(self.app, self.table.current.name)
 
     def valid(self, action: Action) -> bool:
-        return bool(self.table.items) or action.id not in ("edit_subnet", "delete_subnet", "mark", "open")
+        return bool(self.table.items) or action.id not in ("holders", "edit_subnet", "delete_subnet", "mark", "open")
 
     async def do_new_subnet(self) -> None:
         """`a`."""
@@ -93,14 +131,15 @@ class SubnetsArea(ListArea):
         """`d`, `x`."""
         items = [(one.name, f"{one.cidr}, {one.mode.value}", one.name in self.hidden()) for one in self.targets()]
         text = ["Machines there get no address and no boot file any more. Leases stay on record."]
-        from app.screens.session import everything
-
-        names = [one.name for one in self.targets()]
-        live = [one for one in await everything(self.app.session.client.leases) if one.subnet in names and holds(one)]
+        live, count = list[AnyLease](), 0
+        for one in self.targets():
+            terms = (f"subnet={one.name}", "state=bound")
+            page = await self.app.session.client.leases.list(Query(terms, "address", LISTED))
+            live, count = [*live, *page.items], count + page.total
         if live:
             named = ", ".join(one.hostname or str(one.address) for one in live[:LISTED])
-            more = f" and {len(live) - LISTED} more" if len(live) > LISTED else ""
-            text.append(f"{plural(len(live), 'machine')} there now, until the lease ends: {named}{more}")
+            more = f" and {count - LISTED} more" if count > LISTED else ""
+            text.append(f"{plural(count, 'machine')} there now, until the lease ends: {named}{more}")
         await operations.delete(self.app, "subnets", items, text, **({"drain": True} if live else {}))
         self.table.marks.clear()
 
@@ -153,11 +192,6 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
         Field("options", "DHCP options", OPTIONS_HELP, had(lambda s: write_options(s.options))),
         Field("description", "Description", "in your words", had(lambda s: s.description)),
     ]
-
-
-def holds(lease: AnyLease) -> bool:
-    """The lease is live."""
-    return lease.state is LeaseState.BOUND and lease.expires > time.time()
 
 
 def _pickers(subnet: Subnet) -> str:
