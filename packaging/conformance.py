@@ -19,7 +19,10 @@ from tests.conformance.items import CHAPTERS  # noqa: E402
 
 TESTS = ROOT / "tests" / "conformance"
 # What needs no wire is shown by the protocol's own code.
-UNITS = tuple(ROOT / "tests" / "netboot" / name for name in ("test_checklist_units.py", "test_pxe_rules.py"))
+UNITS = (
+    *(ROOT / "tests" / "netboot" / name for name in ("test_checklist_units.py", "test_pxe_rules.py")),
+    ROOT / "tests" / "engine" / "test_shim_names.py",
+)
 PAGE = ROOT / "docs" / "conformance.md"
 HEAD = """\
 # Conformance
@@ -28,7 +31,8 @@ HEAD = """\
 
 Each row is a requirement of a standard, or of the field, on servers that boot machines, and the test in
 `tests/conformance` that proves it. The tests speak to the real services over real sockets, in network namespaces,
-with a client that is not Bootcart's own code; those of the last two chapters need no wire and are in `tests/netboot`.
+with a client that is not Bootcart's own code; those of the last two chapters need no wire and are in `tests/netboot`,
+but for what shim asks for, in `tests/engine`.
 Where a requirement and a real machine disagree, the machine wins, and a decision record in `docs/adr` says so.
 """
 

@@ -50,4 +50,7 @@ FIRMWARE: tuple[Item, ...] = (
     Item("F13", "field reports", "SHOULD", "a DISCOVER with an address is answered"),
     Item("F14", "RFC 4390", "SHOULD", "InfiniBand is its client identifier and answered by broadcast"),
     Item("F15", "PXE 2.1 2.2", "SHOULD", "each repeated DISCOVER is answered with the same address"),
+    Item("F16", "shim 16", "MUST", "what shim starts is found beside it by TFTP and HTTP, however its slashes fall"),
+    Item("F17", "shim 16, iPXE", "SHOULD", "revocation lists, certificates and autoexec.ipxe are refused at once"),
+    Item("F18", "shim 16", "SHOULD", "a request without any name is refused at once"),
 )
