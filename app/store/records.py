@@ -48,7 +48,8 @@ def save(connection: Connection, before: Stored | None, after: Stored) -> None:
     columns = projections(after)
     body = to_body(after)
     if before is None:
-        connection.execute(sa.insert(table).values(**columns, version=1, body=body))
+        # The values beside the statement: what is compiled for it is found at once for the next.
+        connection.execute(sa.insert(table), {**columns, "version": 1, "body": body})
     else:
         version = _current(connection, before)
         changed = connection.execute(

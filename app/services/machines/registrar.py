@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from app.services.commands.layer import Report
 from app.services.machines import registration
 from app.services.machines.registration import MACS_MAX, Registration
 from app.services.machines.roster import Roster, record_of
+from app.services.machines.turns import Turns
 from app.store.directory import Directory
 
 PERSIST_SECONDS = 600.0
@@ -62,10 +62,6 @@ class _Wanted:
     new: bool = False
     error: BaseException | None = None
 
-    @property
-    def over(self) -> bool:
-        return self.machine is not None or self.error is not None
-
 
 class Registrar:
     """Registers machines and takes what their agents report. Thread-safe; every method may wait for the disk.
@@ -87,7 +83,7 @@ class Registrar:
         self._emit = emit
         self._clock = clock
         self._conflicts: dict[str, str] = {}
-        self._wanted: deque[_Wanted] = deque()
+        self._turns = Turns(self._register_all)
 
     def register(self, mac: str, address: IPv4Address, report: Mapping[str, Any]) -> Machine:
         """Find or make the record of the machine that booted from `mac` and holds `address`.
@@ -95,11 +91,8 @@ class Registrar:
         Raises InvalidError for a garbled report, ConflictError naming both machines when it reports a MAC of another.
         """
         wanted = _Wanted(normal_mac(mac), address, registration.read(report))
-        self._wanted.append(wanted)
-        # Whoever gets in first takes along all that wait: a rack's registrations share their waits for the disk.
-        with self._reports.exclusively():
-            if not wanted.over:
-                self._register_all()
+        # A rack's registrations share their waits for the disk.
+        self._turns.do(wanted)
         if wanted.machine is None:
             raise wanted.error or AssertionError("a registration that nobody took")
         after = wanted.machine
@@ -107,26 +100,25 @@ class Registrar:
         self._tell("registered", after, said, mac=wanted.mac, address=str(address), new=wanted.new)
         return after
 
-    def _register_all(self) -> None:
-        """Take those that wait, as many at once as have nothing to do with each other."""
-        while self._wanted:
-            batch: list[tuple[_Wanted, Report, Machine]] = []
-            touched: set[object] = set()
-            while self._wanted and len(batch) < BATCH_MAX:
-                wanted = self._wanted[0]
-                its = {wanted.mac, wanted.address, *wanted.told.macs, registration.telling_uuid(wanted.told.uuid)} - {
-                    ""
-                }
-                if its & touched:
-                    break
-                self._wanted.popleft()
+    def _register_all(self, wanted: Sequence[_Wanted]) -> None:
+        """Register these, as many at once as have nothing to do with each other."""
+        batch: list[tuple[_Wanted, Report, Machine]] = []
+        touched: set[object] = set()
+        with self._reports.exclusively():
+            for each in wanted:
+                its = {each.mac, each.address, *each.told.macs}
+                if known := registration.telling_uuid(each.told.uuid):
+                    its.add(known)
+                if its & touched or len(batch) >= BATCH_MAX:
+                    self._store(batch)
+                    batch, touched = [], set()
                 try:
-                    report, after = self._report_of(wanted)
+                    report, after = self._report_of(each)
                 except Exception as error:
-                    wanted.error = error
+                    each.error = error
                     continue
                 touched |= {*its, *after.macs, after.id, after.name}
-                batch.append((wanted, report, after))
+                batch.append((each, report, after))
             self._store(batch)
 
     def _store(self, batch: Sequence[tuple[_Wanted, Report, Machine]]) -> None:

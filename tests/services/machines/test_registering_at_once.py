@@ -48,7 +48,7 @@ def _together(
         for number, (own, address, macs) in enumerate(wanted):
             found.append(pool.submit(world.registrar.register, own, address, {"macs": macs}))
             # In this order.
-            until(lambda number=number: bool(sizes) and len(world.registrar._wanted) == number)
+            until(lambda number=number: bool(sizes) and world.registrar._turns.waiting == number)
         go.set()
     return found
 
