@@ -15,6 +15,7 @@ from app.model.subnet6 import Lease6, Subnet6
 from app.netboot.exchange import Policy
 from app.services.commands.layer import Change
 from app.services.dhcp6 import Dhcp6Service
+from app.services.dhcp6.tap import Tap
 from app.services.interfaces import addresses6
 from app.services.registry import LoopThread, Registry
 from app.store.store import Store
@@ -49,6 +50,10 @@ class Ipv6:
             on_interfaces=segments.subnets_changed,
         )
         self._thread: LoopThread | None = None
+
+    def record(self, tap: Tap) -> None:
+        """Tell a recorder every message."""
+        self._service.tap = tap
 
     def register(self, registry: Registry, watch: Watch) -> None:
         """Make the service known, and have its thread watched."""

@@ -15,7 +15,7 @@ class Packet(Model):
     boot: int = Field(description="1 is the newest boot, 2 the one before it")
     time: Epoch
     incoming: bool = Field(description="the machine sent it")
-    protocol: str = Field(description="dhcp, tftp or http")
+    protocol: str = Field(description="dhcp, dhcp6, tftp or http")
     interface: str = ""
     source: str = Field(description="address and port")
     target: str

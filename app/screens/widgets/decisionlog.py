@@ -41,6 +41,8 @@ _IMPLIED = {
     "proxy.offer": "DISCOVER",
     "proxy.ack": "BOOT",
 }
+# DHCPv6 has words of its own for the same (RFC 8415 section 7.3).
+_WORDS6 = {"DISCOVER": "SOLICIT", "INFORM": "INFO-REQ", "OFFER": "ADVERT", "ACK": "REPLY", "NAK": "REFUSED"}
 _REMEMBERED = 1000
 _WIDE = 110
 
@@ -48,6 +50,10 @@ _WIDE = 110
 def concerns(event: Event) -> bool:
     """The event is about what DHCP was asked or answered."""
     return event.kind in ANSWERS or event.kind in ASKING
+
+
+def _worded(event: Event, word: str) -> str:
+    return _WORDS6.get(word, word) if event.data.get("family") == 6 else word
 
 
 def why(event: Event) -> str:
@@ -104,7 +110,7 @@ class DecisionLog(EventLog):
 
     def asked(self, event: Event) -> str:
         """What was asked, as far as it is known."""
-        return self._asks.get(event.id) or _IMPLIED.get(event.kind, "")
+        return _worded(event, self._asks.get(event.id) or _IMPLIED.get(event.kind, ""))
 
     def head(self, width: int) -> tuple[Line, ...]:
         where = f"{'INTERFACE':<11} " if width >= _WIDE else ""
@@ -116,6 +122,7 @@ class DecisionLog(EventLog):
             return line(("no decision yet" if not self.terms else "nothing matches", "dim"))
         event = self.shown[index]
         word, style = ANSWERS[event.kind]
+        word = _worded(event, word)
         glyph, _ = LEVELS[event.level]
         quiet = event.level is Level.DEBUG
         loud = style if style in ("warn", "bad") and not quiet else ""

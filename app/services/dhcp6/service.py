@@ -21,6 +21,7 @@ from app.netboot.exchange import Policy
 from app.netboot.wire import dhcp6
 from app.netboot.wire.dhcp6 import DhcpError, RelayMessage
 from app.services.dhcp6.sockets import Datagram, Port
+from app.services.dhcp6.tap import Tap, no_tap
 from app.services.listening import has_ipv6
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Dhcp6Service:
         self._wanted_port = port
         self._allowed = frozenset(allowed)
         self.listening: tuple[str, ...] = ()
+        self.tap: Tap = no_tap
         self.counters: dict[str, int] = dict.fromkeys(_COUNTERS.split(), 0)
         self._table = Lease6Table()
         self._duid = b""
@@ -215,6 +217,7 @@ class Dhcp6Service:
         try:
             request, relays = dhcp6.unwrap(datagram.payload)
         except DhcpError as error:
+            self._tell_tap(True, datagram.payload, datagram, datagram.port, "")
             self._count_malformed(str(error), name)
             return
         arrival = Arrival(
@@ -227,6 +230,7 @@ class Dhcp6Service:
         )
         now = self.now()
         found = answer(request, relays, arrival, self._view, self._table, self._policy, self._duid, now)
+        self._tell_tap(True, datagram.payload, datagram, datagram.port, _whose(found))
         if not found.lease_changes:
             self._finish(found, relays, datagram)
             return
@@ -270,14 +274,23 @@ class Dhcp6Service:
         if found.reply is None or self._port is None:
             self.counters["silent" if found.events else "ignored"] += 1
         else:
-            port = _back_to(relays, datagram)
-            if self._port.send(dhcp6.wrap(found.reply, relays), datagram, port):
+            port, octets = _back_to(relays, datagram), dhcp6.wrap(found.reply, relays)
+            self._tell_tap(False, octets, datagram, port, _whose(found))
+            if self._port.send(octets, datagram, port):
                 self.counters["sent"] += 1
                 self.counters["replies"] += found.reply.kind is dhcp6.Kind.REPLY
             else:
                 self.counters["send_failed"] += 1
         for event in found.events:
             self._emit(event)
+
+    def _tell_tap(self, incoming: bool, octets: bytes, asked: Datagram, port: int, mac: str) -> None:
+        """`port`: the other end's."""
+        name, own = self._names.get(asked.index, ""), asked.destination
+        if own.is_multicast and not incoming:
+            own = next((each.ip for each in self._here.get(name, ()) if each.ip.is_link_local), own)
+        ends = (str(asked.source), port), (str(own), self._port.number if self._port is not None else SERVER_PORT)
+        self.tap("dhcp6", incoming, octets, *ends, mac=mac, interface=name)
 
     def _count_malformed(self, why: str, interface: str) -> None:
         self.counters["malformed"] += 1
@@ -297,6 +310,11 @@ class Dhcp6Service:
                 data={"count": count, "why": why},
             )
         )
+
+
+def _whose(found: Answer) -> str:
+    """The hardware address of who asked, where it is known."""
+    return found.events[0].mac if found.events else ""
 
 
 def _back_to(relays: tuple[RelayMessage, ...], datagram: Datagram) -> int:

@@ -5,10 +5,11 @@ Import this where it is needed and not before: scapy takes a fifth of a second a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from scapy.layers import dhcp
+from scapy.layers import dhcp, dhcp6
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.l2 import Ether
 from scapy.layers.tftp import TFTP
@@ -16,7 +17,7 @@ from scapy.layers.tftp import TFTP
 from app.netboot.wire import catalogue, pxe, values
 from app.netboot.wire import options as opt
 from app.netboot.wire.catalogue import Option
-from app.netboot.wire.dhcp4 import DhcpError, MessageType, decode
+from app.netboot.wire.dhcp4 import DhcpError, MessageType
 from app.netboot.words import plain
 
 _VALUE_MAX = 1024
@@ -33,6 +34,7 @@ _ENDS = {
     "TCP": ("sport", "dport"),
 }
 # scapy's names of options it knows by another name than we do.
+_message6: Any = getattr(dhcp6, "_dhcp6_dispatcher")  # noqa: B009 - its type is unknown
 _SCAPY_CODES: dict[str, int] = {
     str(getattr(entry, "name", entry)): code
     for code, entry in cast("dict[int, Any]", getattr(dhcp, "DHCPOptions")).items()  # noqa: B009 - its type is unknown
@@ -55,6 +57,8 @@ def layers(protocol: str, frame: bytes, octets: bytes) -> tuple[str, ...]:
         lines.append(f"scapy could not read on: {type(error).__name__}")
     if protocol == "dhcp":
         lines += _options(octets)
+    elif protocol == "dhcp6":
+        lines += _dhcp6(octets)
     elif protocol == "tftp":
         lines += _tftp(octets)
     else:
@@ -70,15 +74,6 @@ def dump(octets: bytes) -> tuple[str, ...]:
         text = "".join(chr(one) if 0x20 <= one < 0x7F else "." for one in part)
         rows.append(f"{at:04x}  {part[:8].hex(' '):<23}  {part[8:].hex(' '):<23}  {text}")
     return tuple(rows)
-
-
-def fault(octets: bytes) -> str:
-    """Why a DHCP message cannot be read; empty where it can."""
-    try:
-        decode(octets)
-    except DhcpError as error:
-        return str(error)
-    return ""
 
 
 def _layer(layer: Any) -> Iterator[str]:
@@ -116,6 +111,28 @@ def _tftp(octets: bytes) -> list[str]:
     except Exception as error:  # as above
         return ["TFTP", f"  scapy could not read on: {type(error).__name__}"]
     return ["TFTP", *lines]
+
+
+def _dhcp6(octets: bytes) -> list[str]:
+    """The message, then each option on a line: its number, its name, and its fields as scapy reads them."""
+    lines: list[str] = []
+    try:
+        found: Any = _message6(octets)
+        while found and found.name != "Raw":
+            told = [
+                f"{field.name}={field.i2repr(found, found.getfieldval(field.name))}"
+                for field in found.fields_desc
+                if field.name not in ("optcode", "optlen", "msgtype")
+            ]
+            name = re.sub(r"^DHCPv?6 | (Message|Option)$", "", str(found.name))
+            # Asked of a message, scapy would tell its first option's.
+            option = any(field.name == "optcode" for field in found.fields_desc)
+            title = f"  {found.optcode:<3} {name}:" if option else f"DHCPv6 {name}"
+            lines.append(plain(f"{title} {', '.join(told)}", _VALUE_MAX))
+            found = found.payload
+    except Exception as error:  # as above
+        lines.append(f"  ! scapy could not read on: {type(error).__name__}")
+    return lines
 
 
 def _options(octets: bytes) -> list[str]:

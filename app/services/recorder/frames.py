@@ -15,6 +15,7 @@ _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _LIMITED = "255.255.255.255"
 _MAC_LENGTH = 17
 _GIADDR = slice(24, 28)
+_RELAYED6 = (b"\x0c", b"\x0d")
 
 
 class Framer:
@@ -57,8 +58,10 @@ class Framer:
     def _machine(self, packet: Packet) -> str:
         if str(packet.machine) == _LIMITED:
             return _BROADCAST
+        if packet.protocol == "dhcp6" and packet.octets[:1] in _RELAYED6:
+            return _made_up(packet.machine)
         if packet.protocol != "dhcp":
-            return self._mac
+            return _six(self._mac, packet.machine)
         if packet.hardware:
             return _six(packet.hardware.hex(":"), packet.machine)
         relayed = len(packet.octets) >= _GIADDR.stop and any(packet.octets[_GIADDR])
@@ -67,6 +70,9 @@ class Framer:
     def _ours(self, packet: Packet, name: str) -> str:
         if packet.incoming and str(packet.our) == _LIMITED:
             return _BROADCAST
+        if packet.incoming and packet.our.version == 6 and packet.our.is_multicast:
+            # RFC 2464 section 7
+            return f"33:33:{packet.our.packed[-4:].hex(':')}"
         found = self._by_name.get(name)
         return _six((found.mac or "") if found is not None else "", packet.our)
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 
+from app.netboot.wire import dhcp6
+
 Address = IPv4Address | IPv6Address
 
 COOKIE = b"\x63\x82\x53\x63"
@@ -31,7 +33,7 @@ class Packet(NamedTuple):
     time: float
     """Epoch seconds."""
     protocol: str
-    """`dhcp`, `tftp` or `http`."""
+    """`dhcp`, `dhcp6`, `tftp` or `http`."""
     interface: str
     incoming: bool
     machine: Address
@@ -78,7 +80,7 @@ class HeardDhcp(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What the tap of TFTP and HTTP leaves: text is made of a head, and addresses are read, when somebody looks."""
+    """What the taps of DHCPv6, TFTP and HTTP leave: heads are written, and addresses read, when somebody looks."""
 
     time: float
     protocol: str
@@ -88,6 +90,9 @@ class Heard(NamedTuple):
     our: tuple[str, int]
     skipped: int
     note: str
+    mac: str = ""
+    """Whose it is, where its service knows."""
+    interface: str = ""
 
     @property
     def address(self) -> Address:
@@ -103,7 +108,8 @@ class Heard(NamedTuple):
         """The same with its octets and ends."""
         octets = self.told if isinstance(self.told, bytes) else self.told()
         ends = (self.address, self.machine[1], _address(self.our[0]), self.our[1])
-        return Packet(self.time, self.protocol, "", self.incoming, *ends, octets, b"", self.skipped, self.note)
+        head = (self.time, self.protocol, self.interface, self.incoming)
+        return Packet(*head, *ends, octets, b"", self.skipped, self.note)
 
 
 Entry = HeardDhcp | Heard
@@ -144,3 +150,19 @@ def dhcp_stage(octets: bytes) -> str:
     if b"iPXE" in octets:
         return "ipxe"
     return "rom" if b"PXEClient" in octets or b"HTTPClient" in octets else "os"
+
+
+def dhcp6_inner(octets: bytes) -> dhcp6.Message:
+    """The message itself, whatever relays put around it. Raises DhcpError."""
+    found = dhcp6.decode(octets)
+    while isinstance(found, dhcp6.RelayMessage):
+        found = dhcp6.decode(found.get(dhcp6.RELAY_MESSAGE) or b"")
+    return found
+
+
+def dhcp6_xid(octets: bytes) -> str:
+    """Its transaction id as events write it; empty where there is none."""
+    try:
+        return f"{dhcp6_inner(octets).xid:06x}"
+    except dhcp6.DhcpError:
+        return ""

@@ -15,7 +15,7 @@ from app.services.recorder.frames import Framer
 from app.services.recorder.packet import Address, dhcp_mac, dhcp_type, dhcp_xid
 from app.services.recorder.packet import Packet as Kept
 from app.services.recorder.recorder import ANSWERS, ASKS, Recorder
-from app.services.recorder.summaries import shown, summary
+from app.services.recorder.summaries import fault, shown, summary
 
 GONE = "not recorded, or no longer: the last boots of each machine are kept, in memory, since the engine started"
 SILENT = "nothing was sent"
@@ -66,7 +66,11 @@ class Reader:
             found = self._recorder.malformed(event.time)
             told = None if found is None else self._dissected(found, "")
             return Exchange(event=event, request=told, why=GONE if told is None else SILENT)
-        request, reply = self._recorder.exchange(event.mac, str(event.data.get("xid", "")), event.kind, event.time)
+        xid = str(event.data.get("xid", ""))
+        if event.data.get("family") == 6:
+            request, reply = self._recorder.exchange6(event.mac, xid, event.time)
+        else:
+            request, reply = self._recorder.exchange(event.mac, xid, event.kind, event.time)
         if request is None:
             return Exchange(event=event, why=GONE)
         why = str(event.data.get("why", "")) if reply is None else ""
@@ -86,7 +90,7 @@ class Reader:
             **_listed(packet, framer, 1, 1).model_dump(),
             lines=dissection.layers(packet.protocol, framer.frame(packet).octets, octets),
             dump=dissection.dump(octets),
-            fault=dissection.fault(octets) if packet.protocol == "dhcp" else "",
+            fault=fault(packet.protocol, octets),
         )
 
     def _comments(self, packets: Sequence[Kept]) -> dict[int, str]:

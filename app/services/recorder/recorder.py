@@ -9,8 +9,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from app.clock import Clock
-from app.services.recorder.packet import Address, Entry, Heard, HeardDhcp, Packet, dhcp_mac, dhcp_type, dhcp_xid
+from app.services.recorder.packet import (
+    Address,
+    Entry,
+    Heard,
+    HeardDhcp,
+    Packet,
+    dhcp6_xid,
+    dhcp_mac,
+    dhcp_type,
+    dhcp_xid,
+)
 from app.services.recorder.recording import Recording, Shelf
+from app.services.recorder.summaries import fault
 
 log = logging.getLogger(__name__)
 
@@ -91,12 +102,16 @@ class Recorder:
         *,
         skipped: int = 0,
         note: str = "",
+        mac: str = "",
+        interface: str = "",
     ) -> None:
-        """The tap of TFTP and HTTP: address and port of both ends; see Packet for the rest.
+        """The tap of DHCPv6, TFTP and HTTP: address and port of both ends; see Heard and Packet for the rest.
 
         `octets` is a call where they are to be made only once somebody looks.
         """
-        self._inbox.append(Heard(self._clock.now(), protocol, incoming, octets, machine, our, skipped, note))
+        self._inbox.append(
+            Heard(self._clock.now(), protocol, incoming, octets, machine, our, skipped, note, mac, interface)
+        )
 
     # The thread that sorts
 
@@ -127,7 +142,7 @@ class Recorder:
             for _ in range(len(self._inbox)):
                 entry = self._inbox.popleft()
                 if isinstance(entry, Heard):
-                    key: str | None = self._mac_of(entry.address) or str(entry.address)
+                    key: str | None = entry.mac or self._mac_of(entry.address) or str(entry.address)
                 else:
                     key = dhcp_mac(entry.octets)
                 if key is not None:
@@ -184,18 +199,26 @@ class Recorder:
         reply = next((e for e in after if e.time <= max(again, time + _SLACK)), None)
         return request.packet(), None if reply is None else reply.packet()
 
+    def exchange6(self, mac: str, xid: str, time: float) -> tuple[Packet | None, Packet | None]:
+        """The same of DHCPv6, where each request has a transaction of its own."""
+        self.sort()
+        with self._lock:
+            found = self._find(mac)
+            its = [] if found is None else [*_of6(found, xid)]
+        before = [e for e in its if e.incoming and e.time <= time + _SLACK]
+        if not before:
+            return None, None
+        reply = next((e for e in its if not e.incoming and e.time >= before[-1].time), None)
+        return before[-1].packet(), None if reply is None else reply.packet()
+
     def malformed(self, time: float) -> Packet | None:
         """The newest datagram that could not be read, as it stood at `time`."""
-        from app.netboot.wire.dhcp4 import DhcpError, decode
 
         def broken(entry: Entry) -> bool:
-            if not isinstance(entry, HeardDhcp) or not entry.incoming or abs(entry.time - time) > _NEAR:
+            if not entry.incoming or abs(entry.time - time) > _NEAR:
                 return False
-            try:
-                decode(entry.octets)
-            except DhcpError:
-                return True
-            return False
+            packet = entry.packet()
+            return bool(fault(packet.protocol, packet.octets))
 
         self.sort()
         with self._lock:
@@ -214,4 +237,11 @@ def _of(recording: Recording, xid: str) -> Iterator[HeardDhcp]:
     for boot in recording.boots:
         for entry in boot:
             if isinstance(entry, HeardDhcp) and dhcp_xid(entry.octets) == xid:
+                yield entry
+
+
+def _of6(recording: Recording, xid: str) -> Iterator[Heard]:
+    for boot in recording.boots:
+        for entry in boot:
+            if isinstance(entry, Heard) and entry.protocol == "dhcp6" and dhcp6_xid(entry.packet().octets) == xid:
                 yield entry

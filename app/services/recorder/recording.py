@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
+from app.netboot.wire.dhcp6 import Kind
 from app.services.recorder.packet import ACK, DISCOVER, Entry, HeardDhcp, dhcp_stage, dhcp_type
 
 BOOTS = 3
@@ -70,9 +71,8 @@ class Recording:
     def add(self, entry: Entry) -> int:
         """Keep one more; returns by how many octets of memory it grew."""
         before = self.size
-        octets = entry.octets if isinstance(entry, HeardDhcp) else b""
-        kind = dhcp_type(octets)
-        if not self.boots or (kind == DISCOVER and entry.incoming and self._begins(entry.time, dhcp_stage(octets))):
+        octets, asks, gave = _said(entry)
+        if not self.boots or (asks and self._begins(entry.time, dhcp_stage(octets))):
             self.boots.append(Boot(entry.time, dhcp_stage(octets) == "rom"))
             self.size += OVERHEAD
             if len(self.boots) > BOOTS:
@@ -81,7 +81,7 @@ class Recording:
         self.size -= boot.size
         boot.add(entry)
         self.size += boot.size
-        boot.progressed = boot.progressed or not octets or (kind == ACK and not entry.incoming)
+        boot.progressed = boot.progressed or gave
         return self.size - before
 
     def _begins(self, time: float, stage: str) -> bool:
@@ -94,6 +94,17 @@ class Recording:
             return silent or boot.progressed
         # iPXE asks after the loader it came in, an operating system after both; what was unpacked meanwhile took time.
         return silent
+
+
+def _said(entry: Entry) -> tuple[bytes, bool, bool]:
+    """A DHCP message (else nothing), whether it asks for an address anew, and whether it takes a boot further."""
+    if isinstance(entry, HeardDhcp):
+        kind = dhcp_type(entry.octets)
+        return entry.octets, entry.incoming and kind == DISCOVER, not entry.incoming and kind == ACK
+    if entry.protocol != "dhcp6" or not isinstance(entry.told, bytes):
+        return b"", False, True
+    kind = entry.told[0] if entry.told else 0
+    return entry.told, entry.incoming and kind == Kind.SOLICIT, not entry.incoming and kind == Kind.REPLY
 
 
 class Shelf:

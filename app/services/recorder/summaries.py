@@ -6,11 +6,11 @@ import re
 
 from app.netboot.firmware import classify
 from app.netboot.token import blanked
+from app.netboot.wire import dhcp6, tftp
 from app.netboot.wire import options as opt
-from app.netboot.wire import tftp
 from app.netboot.wire.dhcp4 import DhcpError, DhcpPacket, decode
 from app.netboot.words import plain
-from app.services.recorder.packet import Packet, dhcp_xid
+from app.services.recorder.packet import Packet, dhcp6_inner, dhcp_xid
 
 _NAME_MAX = 120
 _HEADERS = re.compile(rb"(?im)^((?:proxy-)?authorization|(?:set-)?cookie):[ \t]*([^\r\n]+)")
@@ -29,11 +29,34 @@ def summary(packet: Packet) -> str:
     """In a few words what it says; of a packet that is shown."""
     if packet.protocol == "http":
         words = plain(packet.octets.partition(b"\r\n")[0], _NAME_MAX)
+    elif packet.protocol == "dhcp6":
+        words = _dhcp6(packet.octets)
     elif packet.protocol == "tftp":
         words = _tftp(packet.octets)
     else:
         words = _dhcp(packet.octets)
     return "; ".join(filter(None, (words, packet.note)))
+
+
+def fault(protocol: str, octets: bytes) -> str:
+    """Why a DHCP message cannot be read; empty where it can, and for other protocols."""
+    try:
+        if protocol == "dhcp":
+            decode(octets)
+        elif protocol == "dhcp6":
+            dhcp6_inner(octets)
+    except (DhcpError, dhcp6.DhcpError) as error:
+        return str(error)
+    return ""
+
+
+def _dhcp6(octets: bytes) -> str:
+    try:
+        found = dhcp6_inner(octets)
+    except dhcp6.DhcpError as error:
+        return f"malformed: {error}"
+    relayed = " by a relay" if octets[0] in (dhcp6.Kind.RELAY_FORWARD, dhcp6.Kind.RELAY_REPLY) else ""
+    return f"{found.kind.name} xid {found.xid:06x}{relayed}"
 
 
 def _dhcp(octets: bytes) -> str:
