@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.model.engine import Interface
-from app.services.interfaces import InterfaceService, describe_changes, holding6, parse
+from app.services.interfaces import InterfaceService, addresses6, describe_changes, holding6, parse
 from tests import netns
 
 LINKS = [
@@ -182,3 +182,19 @@ def test_who_holds_an_ipv6_address(tmp_path: Path) -> None:
     assert holding6(IPv6Address("fe80::1"), table) == {"eth0", "eth1"}
     assert holding6(IPv6Address("fd00:7::2"), table) == set()
     assert holding6(IPv6Address("::1"), tmp_path / "none") == set()
+
+
+def test_the_ipv6_addresses_of_each_interface(tmp_path: Path) -> None:
+    table = tmp_path / "if_inet6"
+    table.write_text(
+        "fd000007000000000000000000000001 02 40 00 80     eth0\n"
+        "fe800000000000000000000000000001 02 40 20 80     eth0\n"
+        "fd000008000000000000000000000001 0a 40 00 40     eth1\n"
+        "fd000009000000000000000000000001 0b 40 00 88     eth2\n"
+    )
+
+    found = addresses6(table)
+    assert {name: [str(each) for each in held] for name, held in found.items()} == {
+        "eth0": ["fd00:7::1/64", "fe80::1/64"]
+    }, "what is not proven to be ours yet, or is another's, is left out"
+    assert addresses6(tmp_path / "none") == {}

@@ -134,10 +134,13 @@ class BootFs:
         return self._file(request.path)
 
     def shared(self, path: str) -> Answer:
-        """What anybody is given for a normalised path. For readers over IPv6, who have no lease, token or URL here."""
+        """What anybody is given for a normalised path. For readers by TFTP over IPv6."""
         secret = secret_path(path)
         if secret is not None or script_mac(path) is not None:
-            return Refusal(f"{secret[0]}/{secret[2]}" if secret else path, "what is made for one machine takes IPv4")
+            return Refusal(
+                f"{secret[0]}/{secret[2]}" if secret else path,
+                "what is made for one machine is not given by TFTP over IPv6",
+            )
         return None if path == AUTOEXEC else self._file(path)
 
     def _file(self, path: str) -> Served | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 from hypothesis import given
@@ -96,6 +96,19 @@ def test_no_router_is_unicast_with_lifetime_zero_and_no_prefix(asker: str) -> No
     advert = parsed[ICMPv6ND_RA]
     assert (advert.routerlifetime, advert.M, advert.O) == (0, 0, 0)
     assert not parsed.haslayer(ICMPv6NDOptPrefixInfo)
+    del parsed[ICMPv6ND_RA].cksum
+    assert bytes(parsed) == raw, "checksum as scapy computes it"
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_where_dhcpv6_is_served_it_says_so_and_names_the_prefix_of_the_link(managed: bool) -> None:
+    advice = icmp6.Advice(IPv6Network("fd00:7::/64"), managed=managed)
+    raw = icmp6.no_router(SERVER, icmp6.link_local(SERVER), CLIENT, IPv6Address("::"), advice)
+    parsed = Ether(raw)
+
+    advert, prefix = parsed[ICMPv6ND_RA], parsed[ICMPv6NDOptPrefixInfo]
+    assert (advert.routerlifetime, advert.M, advert.O) == (0, int(managed), 1)
+    assert (prefix.prefix, prefix.prefixlen, prefix.L, prefix.A) == ("fd00:7::", 64, 1, 0)
     del parsed[ICMPv6ND_RA].cksum
     assert bytes(parsed) == raw, "checksum as scapy computes it"
 

@@ -7,10 +7,12 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from app.netboot.bootpath import Refusal, Served
+from app.model.subnet6 import Lease6
+from app.netboot.bootpath import FileRequest, Refusal, Served
+from app.netboot.token import Claims, TokenKind, TokenRefusedError, mint, verify
 from app.services.bootfs.neighbours import ndisc, parse_neighbours
 from tests import netns
-from tests.services.bootfs.world import World
+from tests.services.bootfs.world import ID, KEY, MAC, OTHER, World
 
 CARD = "52:54:00:00:00:07"
 # RTM_NEWNEIGH of fd00:7::9 (NDA_DST, NDA_LLADDR, reachable), as `ip -6 neigh` is told on a little-endian host.
@@ -54,11 +56,11 @@ def _speak() -> None:
         sock.sendto(b"x", ("fd00:7::1", 9))
 
 
-def test_what_is_made_for_one_machine_takes_ipv4(world: World) -> None:
+def test_what_is_made_for_one_machine_is_not_given_by_tftp_over_ipv6(world: World) -> None:
     for path in ("boot/52-54-00-00-00-07.ipxe", "answers/secret-token/preseed.cfg", "reports/secret-token/done"):
         found = world.tree.shared(path)
         assert isinstance(found, Refusal)
-        assert "IPv4" in found.why
+        assert "TFTP over IPv6" in found.why
         assert "secret-token" not in found.path
     assert world.tree.shared("autoexec.ipxe") is None
     assert world.tree.shared("nothing.here") is None
@@ -68,3 +70,52 @@ def test_files_are_given_to_anybody(world: World) -> None:
     found = world.tree.shared("ipxe.efi")
     assert isinstance(found, Served)
     assert found.file == world.artefacts / "loaders" / "ipxe.efi"
+
+
+HERE6, OUR6 = IPv6Address("fd00:7::100"), IPv6Address("fd00:7::1")
+
+
+def _leased(mac: str, *, proven: bool) -> Lease6:
+    return Lease6(address=HERE6, mac=mac, client_id="0004", proven=proven, since=1000.0, expires=9000.0, subnet="six")
+
+
+SCRIPTS: list[tuple[str, dict[IPv6Address, str], Lease6 | None, bool]] = [
+    ("its neighbour entry", {HERE6: MAC}, None, True),
+    ("another's neighbour entry", {HERE6: OTHER}, _leased(MAC, proven=True), False),
+    ("behind a router, by its relay", {}, _leased(MAC, proven=True), True),
+    ("behind a router, by its own word", {}, _leased(MAC, proven=False), False),
+    ("behind a router, another's lease", {}, _leased(OTHER, proven=True), False),
+    ("a stranger", {}, None, False),
+]
+
+
+@pytest.mark.parametrize(("why", "table", "lease", "given"), SCRIPTS, ids=[each[0] for each in SCRIPTS])
+def test_n25_over_ipv6_a_script_goes_to_the_card_it_is_for(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+    table: dict[IPv6Address, str],
+    lease: Lease6 | None,
+    given: bool,
+) -> None:
+    monkeypatch.setattr(world.tree, "_ndisc", lambda: table)
+    if lease is not None:
+        world.view.leases6[HERE6] = lease
+    found = world.tree.resolve(FileRequest("boot/52-54-00-00-00-07.ipxe", HERE6, OUR6))
+    assert isinstance(found, Served if given else Refusal)
+    if isinstance(found, Served):
+        assert found.body is not None
+        assert b"http://[fd00:7::1]:8090/discovery/amd64/vmlinuz" in found.body
+    assert world.tree.resolve(FileRequest("autoexec.ipxe", HERE6, OUR6)) is None
+    assert world.tree.mac_of(HERE6) == (table.get(HERE6) or (lease.mac if lease is not None else ""))
+
+
+def test_a_token_given_over_ipv6_is_good_for_that_address_and_lease(world: World) -> None:
+    world.view.leases6[HERE6] = _leased(MAC, proven=True)
+    claims = Claims(TokenKind.MACHINE, MAC, HERE6, 5000.0, since=1000.0, machine=str(ID))
+    token = mint(claims, KEY)
+    lease = world.view.holder_of(HERE6)
+    assert verify(token, KEY, now=2000.0, address=HERE6, lease=lease) == claims
+    for address, held in ((OUR6, lease), (HERE6, None), (HERE6, _leased(OTHER, proven=True))):
+        with pytest.raises(TokenRefusedError):
+            verify(token, KEY, now=2000.0, address=address, lease=held)
