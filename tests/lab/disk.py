@@ -29,8 +29,19 @@ boot
 """
 
 
-def write(folder: Path) -> Path:
-    """Make a UEFI x64 disk of MEBIBYTES in a new folder, from the discovery system with a first process of its own."""
+# As an installed Debian has it, in miniature: its GRUB reads this beside itself on the EFI system partition.
+_GRUB = """search --no-floppy --set=root --file /vmlinuz
+linux /vmlinuz console=ttyS0,115200 quiet no_timer_check rdinit=/disk-init
+initrd /initrd.img
+boot
+"""
+
+
+def write(folder: Path, signed_grub: Path | None = None) -> Path:
+    """Make a UEFI x64 disk of MEBIBYTES in a new folder, from the discovery system with a first process of its own.
+
+    Where Debian's signed GRUB is given, the disk starts by shim and that, and Secure Boot has nothing against it.
+    """
     folder.mkdir()
     image = folder / "disk.raw"
     init = folder / "disk-init"
@@ -47,13 +58,23 @@ def write(folder: Path) -> Path:
     table = "label: dos\nstart=2048, type=ef\n"
     subprocess.run(["sfdisk", "--quiet", str(image)], input=table, text=True, capture_output=True, check=True)
     place = f"{image}@@{2048 * 512}"
-    loader = SYSTEM_ARTEFACTS / "loaders" / "ipxe.efi"
-    for words in (
-        ["mformat", "-i", place, "-T", str((MEBIBYTES << 11) - 2048), "-h", "64", "-s", "32", "::"],
-        ["mmd", "-i", place, "::/EFI", "::/EFI/BOOT"],
-        ["mcopy", "-i", place, loader, "::/EFI/BOOT/BOOTX64.EFI"],
-        ["mcopy", "-i", place, discovery / "vmlinuz", folder / "initrd.img", folder / "autoexec.ipxe", "::/"],
-        ["mcopy", "-i", place, folder / "autoexec.ipxe", "::/EFI/BOOT/"],
-    ):
-        subprocess.run([str(word) for word in words], capture_output=True, check=True)
+    loaders = SYSTEM_ARTEFACTS / "loaders"
+    files: dict[str, Path] = {"vmlinuz": discovery / "vmlinuz", "initrd.img": folder / "initrd.img"}
+    if signed_grub is None:
+        files |= {"EFI/BOOT/BOOTX64.EFI": loaders / "ipxe.efi", "autoexec.ipxe": folder / "autoexec.ipxe"}
+        files["EFI/BOOT/autoexec.ipxe"] = folder / "autoexec.ipxe"
+    else:
+        (folder / "grub.cfg").write_text(_GRUB)
+        files |= {"EFI/BOOT/BOOTX64.EFI": loaders / "shimx64.efi", "EFI/debian/shimx64.efi": loaders / "shimx64.efi"}
+        for home in ("EFI/BOOT", "EFI/debian"):
+            files |= {f"{home}/grubx64.efi": signed_grub}
+        files["EFI/debian/grub.cfg"] = folder / "grub.cfg"
+    _tool("mformat", place, "-T", str((MEBIBYTES << 11) - 2048), "-h", "64", "-s", "32", "::")
+    _tool("mmd", place, "::/EFI", "::/EFI/BOOT", "::/EFI/debian")
+    for path, source in files.items():
+        _tool("mcopy", place, str(source), f"::/{path}")
     return image
+
+
+def _tool(name: str, place: str, *words: str) -> None:
+    subprocess.run([name, "-i", place, *words], capture_output=True, check=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,11 +13,13 @@ import pytest
 
 from app.services.lab import kernel, plan, qemu
 from tests import netns
+from tests.lab import debs
 from tests.lab.site import SWITCH, Site, Vm, done, site
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.full, pytest.mark.timeout(900)]
 
-PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+# Debian 13's driver reads the address of QEMU's card right.
+U_BOOT = "usr/lib/u-boot/qemu_arm64/u-boot.bin"
 MAC = "52:54:00:51:7e:22"
 HOPS = ("discover", "offer", "request", "ack", "script", "kernel", "initrd", "agent", "inventory")
 
@@ -29,16 +30,6 @@ def here(tmp_path: Path) -> Iterator[Site]:
         made.engine.subnet()
         made.engine.served()
         yield made
-
-
-def _firmware(folder: Path) -> Path:
-    """U-Boot from Debian 13, whose driver reads the address of QEMU's card right."""
-    argv = [sys.executable, str(PACKAGING / "debs"), "--suite", "trixie", "--dest", str(folder), "u-boot-qemu"]
-    fetched = subprocess.run(argv, capture_output=True, text=True, timeout=280, check=False)
-    assert fetched.returncode == 0, fetched.stderr
-    deb = fetched.stdout.strip().split("\t")[4]
-    subprocess.run(["dpkg", "-x", deb, str(folder / "tree")], check=True, capture_output=True)
-    return folder / "tree/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 
 def _power_on(here: Site, firmware: Path) -> tuple[Vm, subprocess.Popen[str]]:
@@ -62,7 +53,7 @@ def _power_on(here: Site, firmware: Path) -> tuple[Vm, subprocess.Popen[str]]:
 
 
 def test_u_boot_takes_its_menu_and_boots_to_its_inventory(here: Site) -> None:
-    vm, process = _power_on(here, _firmware(here.folder / "debs"))
+    vm, process = _power_on(here, debs.unpacked(here.folder / "debs", "u-boot-qemu") / U_BOOT)
     netns.until(lambda: "stop autoboot" in vm.serial(), timeout=120, what="U-Boot counts down")
     assert process.stdin is not None
     # QEMU's board looks for scripts and UEFI only; many real ones have pxe in their boot order.
