@@ -4,41 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from app.netboot.optionhelp import FORMS, everything
 from app.netboot.optionset import FACTS
-from app.netboot.wire.catalogue import OPTIONS
 
 Table = Callable[[Iterable[str], Iterable[Iterable[str]]], Iterator[str]]
 
-_FORMS = {
-    "ip": ("an IPv4 address", "10.7.0.9"),
-    "ip-list": ("IPv4 addresses, parted by commas", "10.7.0.1, 10.7.0.2"),
-    "ip-pairs": ("pairs of IPv4 addresses, parted by commas", "10.9.0.0 10.7.0.1, 10.9.1.0 10.7.0.2"),
-    "uint8": ("a number from 0 to 255", "64"),
-    "uint16": ("a number from 0 to 65535; `0x` before it: hexadecimal", "9000"),
-    "uint16-list": ("such numbers, parted by commas", "296, 576, 1500"),
-    "uint32": ("a number from 0 to 4294967295", "86400"),
-    "int32": ("a number that may be negative", "-3600"),
-    "bool": ("yes or no", "yes"),
-    "string": ("text, in UTF-8", "node-{{ mac[-2:] }}"),
-    "hex": ("octets in hexadecimal, colons allowed", "01:0a:ff"),
-    "routes": ("networks and their routers; `default` is 0.0.0.0/0", "10.0.0.0/8 via 10.7.0.2, default via 10.7.0.1"),
-    "domain": ("a domain name", "lost.example.net"),
-    "domains": ("domain names, parted by commas", "a.example.net, b.example.net"),
-    "domain-search": ("domain names; what they share is sent once", "lab.example.net, example.net"),
-    "fqdn": ("a domain name, sent to clients that name themselves", "{{ machine.name }}.example.net"),
-    "sip-servers": ("addresses or domain names", "10.7.0.9"),
-    "slp-agents": ("addresses, `mandatory` may stand before them", "mandatory 10.7.0.9"),
-    "slp-scopes": ("scopes, `mandatory` may stand before them", "mandatory lab"),
-    "ipv6-list": ("IPv6 addresses, parted by commas", "2001:db8::1"),
-    "sub-options": ("number, type and value of each", "1=ip:10.7.0.9; 2=string:lab; 3=hex:00ff"),
-    "vendor-options": ("enterprise number and sub-options; `|` between several", "4491 1=hex:01; 2=uint16:80"),
-}
 
 
 def options_page(note: str, table: Table) -> str:
     """docs/reference/options.md."""
-    settable = [option for option in OPTIONS.values() if not option.computed]
-    refused = [option for option in OPTIONS.values() if option.computed]
+    settable = [option for option in everything() if not option.computed]
+    refused = [option for option in everything() if option.computed]
     lines = [
         "# DHCP options",
         "",
@@ -69,7 +45,7 @@ def options_page(note: str, table: Table) -> str:
         "`224=ip:10.7.0.9`.",
         "",
         *table(
-            ("type", "value", "example"), [(f"`{kind}`", form, f"`{like}`") for kind, (form, like) in _FORMS.items()]
+            ("type", "value", "example"), [(f"`{kind}`", form, f"`{like}`") for kind, (form, like) in FORMS.items()]
         ),
         "## Templates",
         "",
@@ -81,14 +57,14 @@ def options_page(note: str, table: Table) -> str:
         "## Options that can be set",
         "",
         *table(
-            ("number", "name", "IANA's name", "type"),
-            [(str(one.code), f"`{one.name}`", one.iana, f"`{one.kind.value}`") for one in settable],
+            ("number", "name", "IANA's name", "type", "RFC"),
+            [(str(one.code), f"`{one.name}`", one.title, f"`{one.kind}`", str(one.rfc or "")) for one in settable],
         ),
         "## Options that cannot",
         "",
         *table(
             ("number", "name", "IANA's name", "why"),
-            [(str(one.code), f"`{one.name}`", one.iana, one.computed) for one in refused],
+            [(str(one.code), f"`{one.name}`", one.title, one.computed) for one in refused],
         ),
     ]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from app.api.failures import FAILURES, ShieldedRoute, install
 from app.api.files import download_routes, file_routes, upload_routes
 from app.api.guard import BODY_MAX, calling
 from app.api.nouns import NOUNS, noun_router
+from app.api.options import option_routes
 from app.api.ports import EnginePort
 from app.api.recordings import exchange_routes, recording_routes
 from app.api.stream import Streams, event_routes
@@ -55,6 +56,7 @@ def create_app(engine: EnginePort, streams: Streams | None = None) -> FastAPI:
         actions.command_routes(engine),
         actions.machine_actions(engine),
         actions.usage_routes(engine),
+        option_routes(),
         recording_routes(engine),
         exchange_routes(engine),
         actions.bootenv_actions(engine),

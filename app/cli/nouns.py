@@ -231,6 +231,12 @@ NOUNS: tuple[Noun, ...] = (
         columns=("address", "mac", "state", "expires", "subnet", "hostname"),
     ),
     Noun(
+        "options",
+        "DHCP options by name: number, type, RFC, an example",
+        tuple(verb for verb in reading("options", "option") if verb.name in ("list", "show")),
+        columns=("code", "name", "kind", "rfc", "example"),
+    ),
+    Noun(
         "interfaces",
         "network interfaces of the engine's host",
         (

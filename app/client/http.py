@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.model.engine import Command, EngineInfo, Interface, Preference, Service
     from app.model.event import Event
     from app.model.machine import Machine
+    from app.model.optionhelp import OptionHelp
     from app.model.profile import Profile
     from app.model.subnet import Reservation
     from app.model.subnet6 import AnyLease, AnySubnet
@@ -254,6 +255,12 @@ class HttpClient:
         from app.model.subnet6 import Subnet6
 
         return _Subnets(self._wire, "subnets", cast("Any", _Families(Subnet, Subnet6)))
+
+    @property
+    def options(self) -> _Readable[OptionHelp]:
+        from app.model.optionhelp import OptionHelp
+
+        return _Readable(self._wire, "options", OptionHelp)
 
     @property
     def reservations(self) -> _Editable[Reservation]:

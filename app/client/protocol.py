@@ -21,6 +21,7 @@ from app.model.event import Event
 from app.model.file import File, Upload
 from app.model.machine import Machine
 from app.model.packets import Exchange, Packet
+from app.model.optionhelp import OptionHelp
 from app.model.profile import Profile
 from app.model.query import Page, Query
 from app.model.subnet import Reservation
@@ -242,6 +243,11 @@ class Client(Protocol):
 
     @property
     def subnets(self) -> Subnets: ...
+
+    @property
+    def options(self) -> Readable[OptionHelp]:
+        """DHCP options by name or number."""
+        ...
 
     @property
     def reservations(self) -> Editable[Reservation]: ...

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.model.engine import EngineInfo, Interface, Service
     from app.model.event import Event
     from app.model.machine import Machine
+    from app.model.optionhelp import OptionHelp
     from app.model.subnet6 import AnySubnet
 
 RING = 2000
@@ -82,6 +83,7 @@ class Session:
         self.services: tuple[Service, ...] = ()
         self.interfaces: tuple[Interface, ...] = ()
         self.subnets: tuple[AnySubnet, ...] = ()
+        self._options: tuple[OptionHelp, ...] = ()
         self.machines: dict[str, Machine] = {}
         self.listed = False
         """The engine has said which machines there are."""
@@ -237,6 +239,12 @@ class Session:
                 self.machines[key] = await self.client.machines.show(key)
             except NotFoundError:
                 self.machines.pop(key, None)
+
+    async def known_options(self) -> tuple[OptionHelp, ...]:
+        """DHCP options by name; asked for once."""
+        if not self._options:
+            self._options = tuple(await everything(self.client.options))
+        return self._options
 
     def name_of(self, event: Event) -> str:
         """The name of the machine an event is about; its MAC address where it has none; else who did it."""

@@ -193,6 +193,15 @@ def test_everything_can_be_listed_and_shown(bootcart: Running, noun: str) -> Non
     assert bootcart(noun, "show", keys[0]).out.count("\t") >= 2
 
 
+def test_options_by_name_or_number(bootcart: Running) -> None:
+    shown = [json.loads(bootcart("options", "show", key, "--json").out) for key in ("ntp-servers", "42", "ntp")]
+
+    assert shown[0] == shown[1]
+    assert (shown[0]["code"], shown[0]["rfc"], shown[0]["example"]) == (42, 2132, "10.7.0.1, 10.7.0.2")
+    assert bootcart("options", "show", "nonsense").code == 3
+    assert "rack7" in bootcart("subnets", "usage").out
+
+
 def test_the_boot_loader_is_chosen(bootcart: Running) -> None:
     said = [bootcart("machines", "loader", "node-03", word).out for word in ("snponly", "next", "auto")]
 

@@ -25,6 +25,7 @@ NOUNS = (
     "subnets",
     "reservations",
     "leases",
+    "options",
     "bootenvs",
     "services",
     "interfaces",

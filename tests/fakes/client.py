@@ -46,6 +46,7 @@ from app.model.subnet import Lease, LeaseState, Reservation, Subnet
 from app.model.timeline import Timeline
 from app.model.usage import Usage
 from app.netboot.cycle import RING, following
+from app.netboot.optionhelp import everything
 from tests.fakes import world
 from tests.fakes.bootview import bootview
 from tests.fakes.files import FILES, FakeCertificates, FakeFiles
@@ -476,6 +477,7 @@ class FakeClient:
             self, "profiles", [] if empty else world.profiles(), lambda item: item.name, Profile
         )
         self.subnets = FakeSubnets(self, "subnets", [] if empty else world.subnets(), lambda item: item.name, Subnet)
+        self.options = FakeReadable(self, "options", everything(), lambda item: item.name)
         self.reservations = FakeEditable(
             self, "reservations", [] if empty else world.reservations(), lambda item: str(item.address), Reservation
         )

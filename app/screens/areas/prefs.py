@@ -65,7 +65,8 @@ class PrefsArea(ListArea):
                 return pref
             return await self.app.session.client.prefs.set(pref.name, values["value"])
 
-        field = Field("value", "Value", f"default: {pref.default}", pref.value, choices)
+        options = pref.name == "dhcp-options"
+        field = Field("value", "Value", f"default: {pref.default}", pref.value, choices, options=options)
         saved = await self.app.push_screen_wait(
             Form(f"Preference {pref.name}", (field,), save, lines=[pref.description])
         )

@@ -131,7 +131,7 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
         Field("lease_time", "Lease time", "seconds; empty: the subnet's", _text(old and old.lease_time)),
         Field("prefix", "Prefix length", "outside any subnet, like 24", _text(old and old.prefix)),
         Field("router", "Router", "outside any subnet", _text(old and old.router)),
-        Field("options", "DHCP options", OPTIONS_HELP, write_options(old.options) if old else ""),
+        Field("options", "DHCP options", OPTIONS_HELP, write_options(old.options) if old else "", options=True),
         Field("bootenv", "Boots", "what its machine boots next", boots, (DEFAULT, *envs)),
         Field("description", "Description", "in your words", old.description if old else ""),
     )

@@ -189,7 +189,7 @@ def fields_of(subnet: Subnet | None, interfaces: Sequence[Interface]) -> list[Fi
         Field("pickers", "Pickers", PICKERS_HELP, had(_pickers, ", ".join(PICKERS))),
         Field("identity", "Identity", "what clients are told apart by", had(lambda s: s.identity.value), IDENTITIES),
         Field("shared_network", "Shared network", "subnets of one name share a link", had(lambda s: s.shared_network)),
-        Field("options", "DHCP options", OPTIONS_HELP, had(lambda s: write_options(s.options))),
+        Field("options", "DHCP options", OPTIONS_HELP, had(lambda s: write_options(s.options)), options=True),
         Field("description", "Description", "in your words", had(lambda s: s.description)),
     ]
 

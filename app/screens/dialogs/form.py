@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from textual.widgets import Input
 
 from app.errors import BootcartError, UnreachableError
 from app.screens.dialogs.frame import Dialog
+from app.screens.dialogs.optionassist import OptionAssist
 from app.screens.enduring import Enduring
 from app.screens.widgets.bars import Bar, Choices
 from app.screens.widgets.lines import Line, Lines, line
@@ -32,6 +34,8 @@ class Field:
     value: str = ""
     choices: tuple[str, ...] = ()
     fixed: bool = False
+    options: bool = False
+    """It takes DHCP options: they are completed and explained as they are typed."""
 
 
 class Pick(Lines):
@@ -101,6 +105,7 @@ class Row(Enduring, Horizontal):
         self.remedy = ""
         """The whole of the error: what is wrong, and what to do."""
         self.bracketed = False
+        self.assist = OptionAssist() if field.options else None
         self.input: Entry | Pick | Bar
         if field.fixed:
             self.input = Bar()
@@ -108,7 +113,7 @@ class Row(Enduring, Horizontal):
         elif field.choices:
             self.input = Pick(field.choices, field.value)
         else:
-            self.input = Entry(field.value, compact=True, select_on_focus=False)
+            self.input = Entry(field.value, compact=True, select_on_focus=False, suggester=self.assist)
         self.input.add_class("input")
 
     def compose(self) -> ComposeResult:
@@ -125,6 +130,13 @@ class Row(Enduring, Horizontal):
     def value(self) -> str:
         """What stands in it."""
         return self.field.value if isinstance(self.input, Bar) else self.input.value.strip()
+
+    @property
+    def told(self) -> str:
+        """What the line below the fields says of it while it has the focus."""
+        if self.remedy or self.error:
+            return self.remedy or self.error
+        return (self.assist.about(self.value) if self.assist is not None else "") or self.field.help
 
     def tell(self, *, focused: bool) -> None:
         """Error, or help while it has the focus."""
@@ -179,6 +191,17 @@ class Form(Dialog[Any]):
         (first.input if first else self.answers).focus()
         if self.error is not None:
             self.call_after_refresh(self.blame, self.error)
+        if any(row.assist is not None for row in self.rows):
+            self.run_worker(self._learn(), exit_on_error=False)
+
+    async def _learn(self) -> None:
+        """Which DHCP options there are; without them they are typed as well, unaided."""
+        with suppress(BootcartError):
+            known = await self.app.session.known_options()
+            for row in self.rows:
+                if row.assist is not None:
+                    row.assist.options = known
+            self.on_descendant_focus()
 
     @property
     def values(self) -> dict[str, str]:
@@ -190,8 +213,7 @@ class Form(Dialog[Any]):
         for row in self.rows:
             row.tell(focused=row.input.has_focus)
         if (row := next((row for row in self.rows if row.input.has_focus), None)) is not None:
-            text = row.remedy or row.error or row.field.help
-            self.said.set(line((safe(text), "warn" if row.error else "dim")))
+            self.said.set(line((safe(row.told), "warn" if row.error else "dim")))
         elif not any(row.error for row in self.rows):
             self.said.set(Line())
 
@@ -202,6 +224,8 @@ class Form(Dialog[Any]):
             if row.input.has_focus and row.error:
                 row.error = row.remedy = ""
                 row.tell(focused=True)
+            if row.input.has_focus and row.assist is not None:
+                self.said.set(line((safe(row.told), "dim")))
 
     def on_choices_taken(self, event: Choices.Taken) -> None:
         """Save or cancel."""
