@@ -20,8 +20,8 @@ from app.model.engine import Command, EngineInfo, Interface, Preference, Service
 from app.model.event import Event
 from app.model.file import File, Upload
 from app.model.machine import Machine
-from app.model.packets import Exchange, Packet
 from app.model.optionhelp import OptionHelp
+from app.model.packets import Exchange, Packet
 from app.model.profile import Profile
 from app.model.query import Page, Query
 from app.model.subnet import Reservation
