@@ -129,7 +129,9 @@ class Foresight:
         mac = last.mac if last is not None and last.mac in machine.macs else machine.macs[0]
         where, why = self._where(mac, last, interface)
         firmware, firmware_why = _firmware_of(machine, last, architecture)
-        heard = str(last.data.get("relay", "")) if last is not None and not interface else ""
+        # What it would be answered over IPv4 is foreseen: a relay of DHCPv6's says nothing of that.
+        tells = last is not None and not interface and last.data.get("family") != 6
+        heard = str(last.data.get("relay", "")) if last is not None and tells else ""
         return _Asker(mac, where, why, IPv4Address(heard) if heard else ZERO, firmware, firmware_why)
 
     def _last_boot(self, machine: Machine) -> Event | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.model.fields import Epoch, Model, Name
+from app.model.fields import Epoch, Model, Name, is_host_name
 from app.model.subnet import Lease, LeaseState, Subnet, SubnetMode
 
 ADDRESSES_MAX = 65_536
@@ -110,6 +110,8 @@ class Subnet6(Model):
                     raise ValueError(f"ranges.{number}: {span.start}-{span.end} overlaps {other.start}-{other.end}")
         if sum(span.size for span in self.ranges) > ADDRESSES_MAX:
             raise ValueError(f"ranges: more than {ADDRESSES_MAX} addresses in all")
+        if self.domain and not is_host_name(self.domain):
+            raise ValueError(f"domain: {self.domain!r} is no domain name")
         if self.stateless and self.ranges:
             raise ValueError("ranges: a stateless subnet gives no addresses; leave out the ranges, or stateless")
         return self

@@ -183,7 +183,6 @@ def _offered(exchange: Exchange, subnet: Subnet6, file: boot.BootFile, options: 
         "dhcp.offer",
         f"ADVERTISE {address or 'no address'}{file.words}",
         address=address,
-        next_server="",
         **file.facts(subnet),
     )
     return _reply(exchange, Kind.ADVERTISE, (*options, *boot.options(exchange, subnet, file)))
@@ -210,7 +209,6 @@ def _acknowledged(
         "dhcp.ack",
         f"REPLY {words}{file.words}",
         address=str(addresses[0]),
-        next_server="",
         lease_time=subnet.lease_time,
         state=exchange.request.kind.name.lower(),
         path=exchange.asker.firmware.path,
@@ -252,7 +250,7 @@ def _inform(exchange: Exchange, subnet: Subnet6) -> Answer:
     words = f"INFORMATION-REQUEST answered{file.words if exchange.asker.firmware.boots else ''}"
     if exchange.asker.firmware.boots:
         facts = file.facts(subnet)
-        exchange.emit("dhcp.ack", words, next_server="", lease_time=0, state="inform",
+        exchange.emit("dhcp.ack", words, lease_time=0, state="inform",
                       path=exchange.asker.firmware.path, **facts)  # fmt: skip
     else:
         exchange.emit("dhcp.inform", words)

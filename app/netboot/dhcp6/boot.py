@@ -26,6 +26,8 @@ class BootFile:
 
     decision: Decision
     url: str = ""
+    server: str = ""
+    """Whose address is in the URL: ours, or the subnet's boot server."""
 
     @property
     def http(self) -> bool:
@@ -36,6 +38,7 @@ class BootFile:
         """What events tell of it."""
         found = self.decision
         facts = {"subnet": subnet.name, "bootfile": self.url, "why": found.why, "bootenv": found.bootenv}
+        facts["next_server"] = self.server
         return {**facts, "reason": "" if self.url else found.reason.value}
 
     @property
@@ -87,8 +90,8 @@ def boot_file(exchange: Exchange, subnet: Subnet6) -> BootFile:
         return BootFile(Decision("this host has no IPv6 address to boot from", reason=Withheld.NOT_BOOTING))
     host = f"[{server}]"
     if "://" in found.bootfile:
-        return BootFile(found, f"http://{host}:{policy.http_port}{urlsplit(found.bootfile).path}")
-    return BootFile(found, f"tftp://{host}/{found.bootfile}")
+        return BootFile(found, f"http://{host}:{policy.http_port}{urlsplit(found.bootfile).path}", str(server))
+    return BootFile(found, f"tftp://{host}/{found.bootfile}", str(server))
 
 
 def options(exchange: Exchange, subnet: Subnet6, boot: BootFile) -> Iterable[tuple[int, bytes]]:

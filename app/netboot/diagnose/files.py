@@ -12,7 +12,10 @@ from app.netboot.diagnose.answers import hindered, taken
 from app.netboot.diagnose.case import Case, Found, Rule, missing, name_of, short
 
 ASK_SECONDS = 15.0
-"""EDK2 and vendor ROMs send their first RRQ within a second of the ACK, a slow one within 5 s."""
+"""EDK2 and vendor ROMs send their first RRQ within a second of the ACK, a slow one within 5 s.
+
+Over IPv6 twice that: EDK2 first asks whether its address is anybody's; for HTTP boot its stack asks DHCPv6 again.
+"""
 MISSING_SECONDS = 5.0
 """Loaders that look on the off chance go on within a second; pxelinux asks for ten names in less."""
 STALLS = 2
@@ -24,7 +27,8 @@ def _never_asked(case: Case) -> Found | None:
     if told is None or case.firmware is None or case.all("dhcp.discover", stage="ipxe"):
         return None
     answer, ready = told
-    if case.fetched(answer) or case.refused(answer) or not case.over(ready.time + ASK_SECONDS):
+    patience = ASK_SECONDS * (2 if answer.data.get("family") == 6 else 1)
+    if case.fetched(answer) or case.refused(answer) or not case.over(ready.time + patience):
         return None
     bootfile = str(answer.data["bootfile"])
     name, http = bootfile.rpartition("/")[2], bootfile.startswith("http")
@@ -149,7 +153,7 @@ RULES = (
         "D10",
         "the port is blocked between machine and host",
         "allow the port in the firewall",
-        f"{ASK_SECONDS:g} s after the answer it took; firmware asks within a second",
+        f"{ASK_SECONDS:g} s after the answer it took, over IPv6 twice that; firmware asks within a second",
         _never_asked,
         "services",
         "bootcart events list --machine KEY",

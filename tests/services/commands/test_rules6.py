@@ -45,6 +45,7 @@ REFUSED: list[tuple[str, dict[str, Any], type[BootcartError], str, str]] = [
     ("proxy", _six(mode="proxy"), InvalidError, "mode", "stateless gives boot files"),
     ("router", _six(router="fd00:7::1"), InvalidError, "", "Router Advertisements"),
     ("lease time", _six(lease_time=59), InvalidError, "lease_time", "60"),
+    ("no domain", _six(domain="a..b"), InvalidError, "domain", "no domain name"),
     ("misspelt", _six(stateles=True), InvalidError, "stateles", "did you mean stateless?"),
     ("DHCP options", _six(options={"ntp-servers": "10.7.0.1"}), InvalidError, "options", "there is no field"),
     ("a name of IPv4", _six(name="RACK7"), ConflictError, "name", "already a subnet rack7"),
