@@ -194,7 +194,7 @@ class Registrar:
                 update={
                     "inventory": cleaned,
                     "architecture": _architecture(cleaned.cpu.architecture) or before.architecture,
-                    "firmware": cleaned.firmware if cleaned.firmware in ("bios", "uefi") else before.firmware,
+                    "firmware": _firmware(cleaned.firmware, cleaned.cpu.architecture) or before.firmware,
                     "heartbeat": now,
                 }
             )
@@ -293,7 +293,7 @@ class Registrar:
                 "macs": macs,
                 "address": address,
                 "architecture": _architecture(told.architecture) or machine.architecture,
-                "firmware": told.firmware or machine.firmware,
+                "firmware": _firmware(told.firmware, told.architecture) or machine.firmware,
                 "heartbeat": self._clock.now(),
                 "access": Access(issued=self._clock.now()),
                 # It came up: whatever reboot was wanted has happened.
@@ -349,6 +349,11 @@ def _processors(cpu: Cpu) -> str:
 
 def _told_more(before: Machine, after: Machine) -> bool:
     return before.model_copy(update={"heartbeat": after.heartbeat, "access": after.access}) != after
+
+
+def _firmware(told: str, processor: str) -> str:
+    """What the discovery system takes its firmware for; without UEFI it says BIOS, which only a PC has."""
+    return told if told == "uefi" or (told == "bios" and _architecture(processor) in ("", "amd64", "i386")) else ""
 
 
 def _architecture(raw: str) -> str:

@@ -57,6 +57,27 @@ def test_a_new_machine_keeps_the_id_and_name_it_was_seen_under(world: World, clo
     assert world.layer.commands() == []
 
 
+@pytest.mark.parametrize(
+    ("processor", "told", "known", "kept"),
+    [
+        ("aarch64", "bios", "uboot", "uboot"),
+        ("aarch64", "uefi", "uboot", "uefi"),
+        ("aarch64", "bios", "", ""),
+        ("x86_64", "bios", "", "bios"),
+    ],
+)
+def test_only_a_pc_has_a_bios(world: World, processor: str, told: str, known: str, kept: str) -> None:
+    """Without UEFI the discovery system says BIOS; a board that U-Boot started has none."""
+    report = _report(mac(1), architecture=processor, firmware=told)
+    machine = world.registrar.register(mac(1), ADDRESS, report)
+    if known:
+        world.layer.update("op", "machines", machine.name, {"firmware": known})
+
+    found = world.registrar.register(mac(1), ADDRESS, report)
+
+    assert found.firmware == kept
+
+
 def test_registering_again_changes_nothing(world: World) -> None:
     first = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
     again = world.registrar.register(mac(1), ADDRESS, _report(mac(1)))
