@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from app.model.engine import PREFERENCES
-from app.netboot.loaders import LOADERS
+from app.netboot.firmware import ZERO_TOUCH
+from app.netboot.loaders import GRUB_CHAIN, IPXE_CHAIN, LOADERS, SIGNED_PREFERENCE, signed_loader
 from app.netboot.menu import menu_path
 from app.netboot.wire.pxe import ARCHITECTURES
 
 Table = Callable[[Iterable[str], Iterable[Iterable[str]]], Iterator[str]]
 PETITBOOT = 14
 RASPBERRY_PI = 41
+CHAINS = (GRUB_CHAIN, IPXE_CHAIN)
+SIGNED = (7, 11)
 
 
 def architectures_page(note: str, table: Table) -> str:
@@ -26,6 +29,14 @@ def architectures_page(note: str, table: Table) -> str:
         "boot file still gets an address; the event of the OFFER and the machine's page say why it gets no more.",
         "",
         *table(("type", "firmware", "processor", "fetches by", "is given"), (_row(number) for number in LOADERS)),
+        "Firmware that starts only what is signed (Secure Boot) is given another file of its type, as the preference "
+        f"`{SIGNED_PREFERENCE}` says: what lies beside it is asked for by shim itself.",
+        "",
+        *table(("firmware", *(f"`{chain}`" for chain in CHAINS)), (_signed(number) for number in SIGNED)),
+        "Installers of switches are told apart by their class (option 60). They are given an address and the options "
+        "that are set for them, no loader: 67 or 114 for a file's name or URL, 66 or 150 for a server, 43 for theirs.",
+        "",
+        *table(("class begins with", "called"), ((f"`{begins.decode()}`", words) for begins, words in ZERO_TOUCH)),
     ]
     return "\n".join(lines)
 
@@ -33,6 +44,10 @@ def architectures_page(note: str, table: Table) -> str:
 def _row(number: int) -> tuple[str, ...]:
     known = ARCHITECTURES[number]
     return (f"{number} (0x{number:02x})", known.name, known.machine, known.transport.upper(), _given(number))
+
+
+def _signed(number: int) -> tuple[str, ...]:
+    return (ARCHITECTURES[number].name, *(f"`{signed_loader(number, chain)}`" for chain in CHAINS))
 
 
 def _given(number: int) -> str:

@@ -27,7 +27,7 @@ _WITHOUT_CLASS = frozenset({14, 21, 22, 23, 24})
 _U_BOOT_CLASS = b"U-Boot"
 _RPIBOOT = 41
 # Switches whose own installer asks for what to install (vendor class), and what it is called.
-_ZERO_TOUCH = (
+ZERO_TOUCH = (
     (b"onie_vendor:", "ONIE"),
     (b"ciscopnp", "Cisco plug and play"),
     (b"Cisco", "Cisco power-on provisioning"),
@@ -157,7 +157,7 @@ def _classify(vendor_class: bytes, user_class: bytes, ipxe: bytes, architecture:
         # It names the type it would have as UEFI, or none.
         name = f"U-Boot {known.machine}" if known is not None else "U-Boot"
     raspberry_pi = stage == ROM and (pi_card or arch == _RPIBOOT)
-    switches = (words for begins, words in _ZERO_TOUCH if stage == OS and vendor_class.startswith(begins))
+    switches = (words for begins, words in ZERO_TOUCH if stage == OS and vendor_class.startswith(begins))
     return Firmware(
         stage=stage,
         arch=arch,
