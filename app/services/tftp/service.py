@@ -192,9 +192,12 @@ class TftpService:
             return
         self.counters["requests"] += 1
         known = self._running.get(peer)
-        if known is not None and known.transfer.fresh and known.asked.request == request:
-            known.transfer.repeat()  # our first packet was lost or is under way; a second transfer would confuse
-            return
+        if known is not None and known.asked.request == request:
+            if known.transfer.fresh:
+                known.transfer.repeat()  # our first packet was lost or is under way; a second transfer would confuse
+                return
+            if known.transfer.moving:
+                return  # the network brings a copy late; who begins anew asks again
         if peer in self._waiting:
             return
         self._request(request, arrived)

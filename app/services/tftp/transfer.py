@@ -126,6 +126,11 @@ class Transfer:
         return self._acked == 0 and not (self._agreed and self.opening)
 
     @property
+    def moving(self) -> bool:
+        """The reader has acknowledged something new within the time after which it would be sent again."""
+        return self._loop.time() - self.heard < RESEND[0]
+
+    @property
     def course(self) -> Course:
         """How it goes, or went."""
         return Course(self.terms.blksize, self.source.size, self._agreed, self._acked, self._tries, self._refused)

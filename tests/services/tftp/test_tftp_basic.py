@@ -94,6 +94,38 @@ async def test_t30_client_error_stops_the_transfer(service: Service) -> None:
         assert await peer.silent(1.5)
 
 
+async def test_f17_a_copy_of_a_request_that_comes_late_ends_no_transfer(service: Service, root: Path) -> None:
+    """The network doubled it, and other packets overtook the copy. Who falls silent and asks again begins anew."""
+    content, asked = (root / "seventy.bin").read_bytes(), request(1, b"seventy.bin", options={"blksize": "1399"})
+    with Peer(service.port) as peer:
+        peer.ask(asked)
+        assert (await peer.hear())[:2] == b"\0\6"
+        peer.ack(0)
+        got = (await peer.hear())[4:]
+        peer.ask(asked)
+        while len(got) % 1399 == 0:
+            peer.ack(len(got) // 1399)
+            packet = await peer.hear()
+            assert struct.unpack_from("!HH", packet) == (3, len(got) // 1399 + 1)
+            got += packet[4:]
+        assert got == content
+        assert service.kinds() == ["tftp.started"]
+        peer.ack(len(content) // 1399 + 1)
+        await service.told("tftp.sent")
+
+        peer.tid = None
+        peer.ask(asked)
+        await peer.hear()
+        peer.ack(0)
+        await peer.hear()
+        [running] = service.tftp._running.values()
+        running.transfer.heard -= 2
+        peer.tid = None
+        peer.ask(asked)
+        assert (await peer.hear())[:2] == b"\0\6"
+    assert "the same port" in (await service.told("tftp.failed")).message
+
+
 async def test_repeated_request_starts_no_second_transfer(service: Service) -> None:
     with Peer(service.port) as peer:
         peer.ask(request(1, b"s513.bin"))
