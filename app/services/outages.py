@@ -9,7 +9,7 @@ from app.model.engine import Interface, Service, ServiceState
 from app.model.subnet import Subnet
 
 # Those that machines speak to.
-_AFFECTED = frozenset({"dhcp", "proxydhcp", "tftp", "http"})
+_AFFECTED = frozenset({"dhcp", "proxydhcp", "dhcp6", "tftp", "http"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ def body6(values: Values) -> dict[str, Any]:
     """What a form says, as the engine takes it. Raises InvalidError for a lease time that is no number."""
     if not values["lease_time"].isdigit():
         raise InvalidError("this is not a number of seconds", hint="for example 3600", field="lease_time")
+    if values.get("router"):
+        hint = "leave it empty: the router tells of itself in its Router Advertisements"
+        raise InvalidError("DHCPv6 names no router", hint=hint, field="router")
     return {
         "name": values["name"],
         "cidr": values["cidr"],
