@@ -30,7 +30,7 @@ def test_a_form_that_is_not_touched_says_what_the_subnet_is() -> None:
 
 def test_the_form_of_a_new_subnet_takes_an_ipv6_network() -> None:
     values = {field.name: field.value for field in fields_of(None, ())}
-    values |= {"name": "new", "cidr": "fd00:8::/64"}
+    values |= {"name": "new", "cidr": "fd00:8::/64", "mode": "authoritative"}
 
     assert Subnet6.model_validate(body6(values)).stateless, "without addresses to give it gives none"
     made = Subnet6.model_validate(body6({**values, "ranges": "fd00:8::1-fd00:8::9; fd00:8::20-fd00:8::29"}))
