@@ -37,6 +37,7 @@ from app.netboot.token import mint, verify
 from app.netboot.words import plain
 from app.services.bootfs.roots import Files
 from app.services.bootfs.tree import BootFs
+from app.services.boothttp.listener import give_up
 from app.services.boothttp.service import BootHttpService
 from app.services.commands.layer import Change, CommandLayer
 from app.services.content.service import ContentService, shipped
@@ -188,6 +189,8 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
             registry.disable(service.name)
         else:
             registry.add(service, thread)
+    if http.name in settings.disable:
+        give_up()
 
     watch = _watched(registry, boot, store, (dhcp, proxy), machines)
     ipv6 = Ipv6(settings, store, segments, policy, emit, clock)

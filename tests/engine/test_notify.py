@@ -55,6 +55,10 @@ class _Handed(Engine):
 
     held = -1
 
+    def more(self, *flags: str) -> None:
+        """For the next start."""
+        self._argv += flags
+
     def begin(self) -> subprocess.Popen[str]:
         """As systemd does it: the descriptor is number 3, and the variables say whose it is."""
         if self.held < 0:
@@ -92,6 +96,12 @@ def test_machines_that_connect_while_systemd_starts_the_engine_again_are_served_
                 machine.sendall(b"GET /nothing HTTP/1.0\r\n\r\n")
                 engine.start()
                 assert b" 404 " in machine.recv(64)
+            # One that is not to serve them leaves nobody waiting.
+            engine.kill()
+            engine.more("--disable", "http")
+            engine.start()
+            with pytest.raises(ConnectionRefusedError):
+                netns.call(ns, lambda: socket.create_connection(("127.0.0.1", 8090), timeout=60))
         finally:
             engine.close()
             for each in stored:

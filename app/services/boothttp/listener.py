@@ -134,6 +134,14 @@ def _listener6(address: str, port: int) -> socket.socket:
     return sock
 
 
+def give_up(kept: Callable[[], socket.socket | None] = handed) -> None:
+    """Nobody is to connect in this run: what the run before left listening would have machines wait for ever."""
+    found = kept()
+    if found is not None:
+        silence(found)
+        found.close()
+
+
 def silence(sock: socket.socket | TransportSocket) -> None:
     """Listen no longer, whoever else holds a duplicate."""
     with contextlib.suppress(OSError):  # it was not listening

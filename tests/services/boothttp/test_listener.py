@@ -49,6 +49,17 @@ def test_who_connects_between_two_engines_waits_for_the_second(held: socket.sock
                 assert connection.recv(3) == b"GET"
 
 
+def test_a_service_that_is_disabled_refuses(held: socket.socket) -> None:
+    """The engine before it listened, and was killed."""
+    port = _free_port()
+    listener.listener(LOOPBACK, port, lambda: _given(held)).close()
+    assert not _refused(port)
+    listener.give_up(lambda: _given(held))
+
+    assert _refused(port)
+    listener.give_up(lambda: None)
+
+
 def test_a_service_that_is_stopped_refuses_and_can_be_started_again(held: socket.socket) -> None:
     port = _free_port()
     with listener.listener(LOOPBACK, port, lambda: _given(held)) as first:
