@@ -84,6 +84,15 @@ def test_a_relay_that_is_reached_elsewhere_selects_the_link(branch: Branch, tmp_
         assert branch.engine.lease(address).subnet == "nine"
 
 
+def test_a_client_chooses_its_subnet_through_the_relay(branch: Branch, tmp_path: Path) -> None:
+    """Option 118 (RFC 3011) is heard over the relay's own address."""
+    with branch.relaying():
+        client = Udhcpc(branch.eight, tmp_path)
+        client.mac(new_mac())
+        address = client.once("-x", "0x76:0a090000", tries=10)
+        assert (address.rpartition(".")[0], branch.engine.lease(address).subnet) == ("10.9.0", "nine")
+
+
 def test_networks_that_share_a_relays_link(branch: Branch, tmp_path: Path) -> None:
     """Where the relay's own is full, machines get an address of the other; each keeps the one it has."""
     engine = branch.engine
