@@ -18,6 +18,7 @@ from app.model.event import Level
 from app.model.options import read_options
 from app.model.subnet import Reservation, Subnet
 from app.netboot.exchange import Exchange
+from app.netboot.optionhelp import FORMS
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
 from app.netboot.wire import catalogue, values
@@ -72,7 +73,7 @@ def _settable(name: str, place: str) -> Option:
     option = catalogue.find(name)
     if option is None:
         close = difflib.get_close_matches(name, catalogue.names(), n=1)
-        hint = f"did you mean {close[0]}?" if close else "give its name or number: see docs/reference/options.md"
+        hint = f"did you mean {close[0]}?" if close else "see: bootcart options list"
         raise InvalidError(f"there is no DHCP option {plain(name, 40)!r}", hint=hint, field=place)
     if option.computed:
         raise InvalidError(f"option {option.title} cannot be set: {option.computed}", hint="leave it out", field=place)
@@ -88,7 +89,8 @@ def _check_value(option: Option, value: str, place: str) -> None:
         else:
             values.encode(option, value)
     except DhcpError as error:
-        hint = f"its type is {option.kind.value}: see docs/reference/options.md"
+        form, example = FORMS.get(option.kind.value, ("any type, then a value", "ip:10.7.0.9"))
+        hint = f"{form}, like {option.name}={example}"
         raise InvalidError(f"option {option.title}: {plain(str(error))}", hint=hint, field=place) from None
     except InvalidError as error:
         why = f"option {option.title}: the template is not one: {error.message}"

@@ -122,7 +122,8 @@ class CommandLayer:
             current = self._machine(key) if noun == "machines" else self._find(noun, key)
             before = self._stored(current)
             if isinstance(current, Machine) and before is None:
-                current = self._recorded(current)
+                # Another loader for a machine nobody has named is no word on what it boots.
+                current = self._recorded(current).model_copy(update={"registered": changes.keys() != {"loader"}})
             after = building.changed(noun, current, changes)
             self._check(after, before, drain=drain)
             left = judging.left(before, after, self._directory, self._clock.now())

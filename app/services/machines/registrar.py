@@ -291,6 +291,7 @@ class Registrar:
         return machine.model_copy(
             update={
                 "macs": macs,
+                "registered": True,
                 "address": address,
                 "architecture": _architecture(told.architecture) or machine.architecture,
                 "firmware": _firmware(told.firmware, told.architecture) or machine.firmware,
