@@ -18,7 +18,7 @@ from app.model.event import Event, EventDraft
 from app.model.fields import Model
 from app.model.file import File, Upload
 from app.model.machine import LoaderChoice, Machine
-from app.model.packets import Exchange, Packet
+from app.model.packets import Dissection, Exchange, Packet
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
 from app.model.usage import Usage
@@ -139,6 +139,10 @@ class RecordingsPort(Protocol):
 
     def packets(self, machine: Machine) -> Sequence[Packet]:
         """What went over the wire in its last boots, oldest first."""
+        ...
+
+    def packet(self, machine: Machine, number: int) -> Dissection:
+        """One of them, taken apart. Raises NotFoundError for a number none has."""
         ...
 
     def capture(self, machine: Machine, boots: int) -> bytes:

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Response
+from fastapi import Path as FromPath
 from fastapi import Query as FromQuery
 
 from app.api.guard import calling
@@ -14,7 +15,7 @@ from app.api.nouns import router_for
 from app.api.ports import EnginePort
 from app.errors import InvalidError
 from app.model.machine import Machine
-from app.model.packets import Exchange, Packet
+from app.model.packets import Dissection, Exchange, Packet
 
 MEDIA_TYPE = "application/x-pcapng"
 BOOTS_MAX = 100
@@ -38,6 +39,15 @@ def recording_routes(engine: EnginePort) -> APIRouter:
         return answer(engine.recordings.packets(machine(key)), params)
 
     @router.get(
+        "/{key}/packets/{number}",
+        response_model=Dissection,
+        dependencies=[reading],
+        summary="One of them, taken apart",
+    )
+    def packet(key: str, number: Annotated[int, FromPath(ge=1)]) -> Dissection:
+        return engine.recordings.packet(machine(key), number)
+
+    @router.get(
         "/{key}/pcap",
         response_class=Response,
         responses={200: {"content": {MEDIA_TYPE: {}}}},
@@ -56,7 +66,7 @@ def recording_routes(engine: EnginePort) -> APIRouter:
             headers={"Content-Disposition": f'attachment; filename="{name}.pcapng"'},
         )
 
-    _ = (packets, pcap)
+    _ = (packets, packet, pcap)
     return router
 
 

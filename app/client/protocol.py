@@ -21,7 +21,7 @@ from app.model.event import Event
 from app.model.file import File, Upload
 from app.model.machine import Machine
 from app.model.optionhelp import OptionHelp
-from app.model.packets import Exchange, Packet
+from app.model.packets import Dissection, Exchange, Packet
 from app.model.profile import Profile
 from app.model.query import Page, Query
 from app.model.subnet import Reservation
@@ -203,6 +203,10 @@ class Packets(Protocol):
 
     async def list(self, machine: str, query: Query | None = None) -> Page[Packet]:
         """What went over the wire in a machine's last boots, oldest first."""
+        ...
+
+    async def show(self, machine: str, number: int) -> Dissection:
+        """One of them, taken apart."""
         ...
 
     async def capture(self, machine: str, *, boots: int = 0) -> bytes:

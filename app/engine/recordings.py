@@ -9,7 +9,7 @@ from app.errors import NotFoundError
 from app.model.engine import Interface
 from app.model.event import Event
 from app.model.machine import Machine
-from app.model.packets import Exchange, Packet
+from app.model.packets import Dissection, Exchange, Packet
 from app.model.query import Query
 from app.services.recorder import Recorder
 from app.services.recorder.packet import Address
@@ -46,6 +46,10 @@ class Recordings:
     def packets(self, machine: Machine) -> Sequence[Packet]:
         """What is kept of a machine's boots, oldest first."""
         return self._reader.packets(machine)
+
+    def packet(self, machine: Machine, number: int) -> Dissection:
+        """One of them, taken apart. Raises NotFoundError for a number none has."""
+        return self._reader.packet(machine, number)
 
     def capture(self, machine: Machine, boots: int) -> bytes:
         """Its last boots (0: all that is kept) as a pcapng file. Raises NotFoundError where nothing is kept."""

@@ -82,6 +82,13 @@ async def _capture(app: BootcartApp, arguments: Sequence[str]) -> None:
     await write_capture(app, str(_find(app.session, arguments[0]).id))
 
 
+async def _packets(app: BootcartApp, arguments: Sequence[str]) -> None:
+    from app.screens.areas.packets import open_packets
+
+    _need(arguments, 1, "machines packets KEY")
+    open_packets(app, str(_find(app.session, arguments[0]).id))
+
+
 async def _inspect(app: BootcartApp, arguments: Sequence[str]) -> None:
     _need(arguments, 1, "events inspect ID")
     if not arguments[0].isdecimal():
@@ -164,6 +171,7 @@ RUN: dict[str, Callable[[BootcartApp, Sequence[str]], Awaitable[None]]] = {
     "forget": _forget,
     "would_get": _would_get,
     "capture": _capture,
+    "packets": _packets,
     "inspect": _inspect,
     "delete_subnet": _deleter("subnets", "The subnet is no longer answered. Its leases stay on record."),
     "delete_reservation": _deleter("reservations", "The address may be given to another machine."),
@@ -265,6 +273,7 @@ def _values(session: Session, name: str, place: int) -> list[str]:
         ("forget", place): machines,
         ("would_get", 0): machines,
         ("capture", 0): machines,
+        ("packets", 0): machines,
         ("delete_subnet", place): [subnet.name for subnet in session.subnets],
         ("restart", 0): [service.name for service in session.services],
         ("probe", 0): [interface.name for interface in session.interfaces],

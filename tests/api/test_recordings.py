@@ -25,6 +25,15 @@ async def test_packets_of_a_machine_are_listed(http: httpx.AsyncClient) -> None:
     assert (await http.get("/machines/nobody/packets")).status_code == 404
 
 
+async def test_one_packet_is_taken_apart(http: httpx.AsyncClient) -> None:
+    answer = (await http.get("/machines/node-05/packets/1")).json()
+
+    assert answer["number"] == 1
+    assert "BOOTP" in answer["lines"]
+    assert (await http.get("/machines/node-05/packets/999")).status_code == 404
+    assert (await http.get("/machines/node-05/packets/0")).status_code == 422
+
+
 async def test_a_capture_is_a_file_of_its_machines_name(engine: FakeEngine, http: httpx.AsyncClient) -> None:
     answer = await http.get("/machines/node-05/pcap", params={"boots": 2})
 

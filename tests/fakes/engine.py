@@ -20,7 +20,7 @@ from app.model.engine import Command, EngineInfo, Interface, Service
 from app.model.event import Event, EventDraft
 from app.model.fields import Model
 from app.model.machine import LoaderChoice, Machine
-from app.model.packets import Exchange, Packet
+from app.model.packets import Dissection, Exchange, Packet
 from app.model.query import Page, Query
 from app.model.timeline import Timeline
 from app.model.usage import Usage
@@ -148,6 +148,9 @@ class FakeRecordings:
 
     def packets(self, machine: Machine) -> Sequence[Packet]:
         return done(self.world.packets.list(str(machine.id))).items
+
+    def packet(self, machine: Machine, number: int) -> Dissection:
+        return done(self.world.packets.show(str(machine.id), number))
 
     def capture(self, machine: Machine, boots: int) -> bytes:
         return done(self.world.packets.capture(str(machine.id), boots=boots))

@@ -44,7 +44,7 @@ DHCP options
   54  dhcp-server-identifier  10.7.0.1
   51  dhcp-lease-time         3600
   67  boot-file-name          ipxe.efi"""
-_DUMP = ("0000  01 01 06 00 11 22 33 44  00 00 00 00 00 00 00 00  .....\"3D........",) * 20
+_DUMP = ('0000  01 01 06 00 11 22 33 44  00 00 00 00 00 00 00 00  ....."3D........',) * 20
 
 
 class FakePackets:
@@ -55,10 +55,21 @@ class FakePackets:
         self.gone = False
         self.fault = ""
 
+    def _kept(self, machine: str) -> list[Dissection]:
+        self.engine.machines.resolve(machine)
+        found = [event for event in self.engine.events.ring if event.kind.startswith("dhcp.")]
+        return [self._packet(event).model_copy(update={"number": place}) for place, event in enumerate(found, 1)]
+
+    async def show(self, machine: str, number: int) -> Dissection:
+        await self.engine.enter("packets", "show", machine, number)
+        for one in self._kept(machine):
+            if one.number == number:
+                return one
+        raise NotFoundError(f"{machine} has no packet {number}", hint="see: bootcart machines packets KEY")
+
     async def list(self, machine: str, query: Query | None = None) -> Page[Packet]:
         await self.engine.enter("packets", "list", machine)
-        self.engine.machines.resolve(machine)
-        kept = [self._packet(event) for event in self.engine.events.ring if event.kind.startswith("dhcp.")]
+        kept = self._kept(machine)
         bare = [Packet(**one.model_dump(include=set(Packet.model_fields))) for one in kept]
         return apply([] if self.gone else bare, query or Query())
 

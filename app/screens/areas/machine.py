@@ -259,6 +259,12 @@ class MachineScreen(Area):
         if self.machine is not None:
             await choose(self.app, [self.machine])
 
+    def do_packets(self) -> None:
+        """`K`."""
+        from app.screens.areas.packets import open_packets
+
+        open_packets(self.app, self.key)
+
     async def do_capture(self) -> None:
         """`C`."""
         from app.screens.areas.inspect import write_capture

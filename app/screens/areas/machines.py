@@ -55,6 +55,11 @@ def natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
+_FOR_A_ROW = frozenset(
+    {"assign", "edit_machine", "forget", "would_get", "capture", "packets", "mark", "mark_range", "mark_all"}
+)
+
+
 class MachinesArea(ListArea):
     """The list and the pane of events."""
 
@@ -164,7 +169,7 @@ class MachinesArea(ListArea):
         if action.id == "fix":
             current = self.table.current
             return bool(current and current.status and current.status.diagnosis)
-        if action.id in ("assign", "edit_machine", "forget", "would_get", "capture", "mark", "mark_range", "mark_all"):
+        if action.id in _FOR_A_ROW:
             return bool(self.table.items)
         if action.id == "clear_marks":
             return bool(self.table.marks)
@@ -207,6 +212,13 @@ class MachinesArea(ListArea):
         from app.screens.loaders import choose
 
         await choose(self.app, self.targets())
+
+    def do_packets(self) -> None:
+        """`K`."""
+        from app.screens.areas.packets import open_packets
+
+        if self.table.current is not None:
+            open_packets(self.app, str(self.table.current.id))
 
     async def do_capture(self) -> None:
         """`C`."""

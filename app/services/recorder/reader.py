@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from app.errors import NotFoundError
 from app.model.engine import Interface
@@ -40,10 +40,22 @@ class Reader:
 
     def packets(self, machine: Machine) -> list[Packet]:
         """What is kept of a machine's boots, oldest first."""
-        boots = self._recorder.boots(machine.macs, machine.address)
         framer = Framer(_first(machine), self._interfaces())
+        return [_listed(packet, framer, number, boot) for number, boot, packet in self._kept(machine)]
+
+    def packet(self, machine: Machine, number: int) -> Dissection:
+        """One of them, taken apart. Raises NotFoundError for a number none has."""
+        found = next((one for one in self._kept(machine) if one[0] == number), None)
+        if found is None:
+            raise NotFoundError(f"{machine.name} has no packet {number}", hint="see: bootcart machines packets KEY")
+        return self._dissected(found[2], _first(machine), number, found[1])
+
+    def _kept(self, machine: Machine) -> Iterator[tuple[int, int, Kept]]:
+        """Number, boot and packet, oldest first."""
+        boots = self._recorder.boots(machine.macs, machine.address)
         kept = [(len(boots) - at, packet) for at, boot in enumerate(boots) for packet in boot.packets]
-        return [_listed(packet, framer, number, boot) for number, (boot, packet) in enumerate(kept, 1)]
+        for number, (boot, packet) in enumerate(kept, 1):
+            yield number, boot, packet
 
     def capture(self, machine: Machine, boots: int = 0) -> bytes:
         """The last `boots` of a machine (0: all that is kept) as a pcapng file. Raises NotFoundError for none."""
@@ -81,13 +93,13 @@ class Reader:
             why=f"{SILENT}: {why}" if why else SILENT if reply is None else "",
         )
 
-    def _dissected(self, packet: Kept, mac: str) -> Dissection:
+    def _dissected(self, packet: Kept, mac: str, number: int = 1, boot: int = 1) -> Dissection:
         from app.services.recorder import dissection
 
         framer = Framer(mac, self._interfaces())
         octets = shown(packet).octets
         return Dissection(
-            **_listed(packet, framer, 1, 1).model_dump(),
+            **_listed(packet, framer, number, boot).model_dump(),
             lines=dissection.layers(packet.protocol, framer.frame(packet).octets, octets),
             dump=dissection.dump(octets),
             fault=fault(packet.protocol, octets),

@@ -174,6 +174,17 @@ def test_an_exchange_is_taken_apart() -> None:
     assert found.request.dump[0].startswith("0000  01 01 06 00 11 22 33 44")
 
 
+def test_any_packet_is_taken_apart_by_its_number() -> None:
+    wire = booted()
+    asked, head = wire.reader.packet(NODE, 5), wire.reader.packet(NODE, 8)
+
+    assert (asked.number, asked.summary) == (5, "RRQ ipxe.efi octet blksize=1468")
+    assert "  blksize   1468" in asked.lines
+    assert head.lines[-2:] == ("  GET /machines/x.ipxe HTTP/1.1", "  Host: 10.7.0.1")
+    with pytest.raises(NotFoundError):
+        wire.reader.packet(NODE, 99)
+
+
 def test_silence_says_why() -> None:
     wire = Wire()
     wire.bench.world.nets.clear()
