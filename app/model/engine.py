@@ -130,14 +130,20 @@ PREFERENCES: tuple[Preference, ...] = (
         description="boot loader for 32-bit UEFI firmware, such as an ipxe-ia32.efi in a tree of --file-root; "
         "none comes with Bootcart",
     ),
+    Preference(
+        name="loader-arm32",
+        value="",
+        default="",
+        description="boot loader for 32-bit ARM UEFI firmware, in a tree of --file-root; none comes with Bootcart",
+    ),
     *(
         Preference(
             name=f"loader-{name}",
-            value="",
-            default="",
-            description=f"boot loader for {words} UEFI firmware, in a tree of --file-root; none comes with Bootcart",
+            value=f"ipxe-{name}.efi",
+            default=f"ipxe-{name}.efi",
+            description=f"boot loader for {words} UEFI firmware",
         )
-        for name, words in (("arm32", "32-bit ARM"), ("riscv64", "64-bit RISC-V"), ("loong64", "64-bit LoongArch"))
+        for name, words in (("riscv64", "64-bit RISC-V"), ("loong64", "64-bit LoongArch"))
     ),
     Preference(
         name="dhcp-options",

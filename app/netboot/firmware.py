@@ -96,7 +96,7 @@ class Firmware:
 
 
 # The types that get a boot file, most wanted first where a client names several.
-_SERVED = frozenset({0, 7, 9, 11, 16, 17, 19, 20})
+_SERVED = frozenset({0, 7, 9, 11, 16, 17, 19, 20, 27, 28, 39, 40})
 
 
 def _chosen(archs: tuple[int, ...]) -> int | None:

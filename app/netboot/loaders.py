@@ -51,7 +51,7 @@ def _named(preference: str) -> Loader:
 
 
 _IA32, _ARM32 = _named("loader-ia32"), _named("loader-arm32")
-_RISCV64, _LOONG64 = _named("loader-riscv64"), _named("loader-loong64")
+_RISCV64, _LOONG64 = Loader(preference="loader-riscv64"), Loader(preference="loader-loong64")
 _OWN = "option 67 of the machine, or of its subnet, can name a file of yours"
 _GONE = Loader(why="nothing boots on it any more")
 _NO_BUILD = Loader(why=f"iPXE is not built for it; {_OWN}")
@@ -142,4 +142,4 @@ def loader_of(arch: int | None, transport: str, preference: Callable[[str], str]
     if loader is _BIOS and known is not None and known.transport != transport:
         return "", "it says BIOS and HTTP, and BIOS code cannot be started by UEFI"
     file = preference(loader.preference) if loader.preference else ""
-    return file, "" if file else loader.why
+    return file, "" if file else loader.why or f"the preference {loader.preference} names none"

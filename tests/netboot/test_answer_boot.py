@@ -33,7 +33,7 @@ SCRIPT = b"http://10.7.0.1:8090/boot/52-54-00-00-00-07.ipxe"
         ("P14 no architecture", pxe(None), b"undionly.kpxe", None),
         ("P15 several", {**pxe(7), opt.ARCHITECTURE: b"\x00\x07\x00\x09"}, b"ipxe.efi", None),
         ("P05 IA32: an address alone", pxe(6), None, None),
-        ("P06 riscv64: an address alone", pxe(27), None, None),
+        ("P06 riscv64", pxe(27), b"ipxe-riscv64.efi", None),
         ("P13 a system: an address alone", {opt.VENDOR_CLASS: b"udhcp 1.35.0"}, None, None),
         ("P16 unknown: an address alone", pxe(0xFF), None, None),
     ],

@@ -53,7 +53,7 @@ def test_boot_files(name: str, options: dict[int, bytes], bootfile: str, vendor_
     assert found.why
 
 
-@pytest.mark.parametrize("arch", [1, 6, 10, 12, 15, 18, 23, 25, 27, 31, 33, 39, 0xFF])
+@pytest.mark.parametrize("arch", [1, 6, 10, 12, 15, 18, 23, 25, 31, 33, 37, 0xFF])
 def test_p05_p06_p16_others_are_named_and_left_alone(arch: int) -> None:
     found = answer(pxe(arch))
 

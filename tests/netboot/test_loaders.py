@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.model.engine import PREFERENCES
 from app.netboot.decide import Withheld
 from app.netboot.loaders import LOADERS, SHIMS, loader_of, signed_loader, started_by_shim
 from app.netboot.wire import options as opt
@@ -14,7 +15,7 @@ HTTP = "http://10.7.0.1:8090"
 CHOSEN = {
     "loader-ia32": "ipxe-ia32.efi",
     "loader-arm32": "ipxe-arm32.efi",
-    "loader-riscv64": "ipxe-riscv64.efi",
+    "loader-riscv64": "tree/riscv64.efi",
     "loader-loong64": "tree/ipxe-loong64.efi",
 }
 # Type → the file of a fresh Bootcart, the file where an operator has named one, or words of why there is none.
@@ -46,8 +47,8 @@ TABLE: dict[int, tuple[str, str, str]] = {
     24: ("", "", "as type 22"),
     25: ("", "", "iPXE is not built for it"),
     26: ("", "", "iPXE is not built for it"),
-    27: ("", "ipxe-riscv64.efi", "preference loader-riscv64"),
-    28: ("", f"{HTTP}/ipxe-riscv64.efi", "preference loader-riscv64"),
+    27: ("ipxe-riscv64.efi", "tree/riscv64.efi", ""),
+    28: (f"{HTTP}/ipxe-riscv64.efi", f"{HTTP}/tree/riscv64.efi", ""),
     29: ("", "", "iPXE is not built for it"),
     30: ("", "", "iPXE is not built for it"),
     31: ("", "", "none of Bootcart's is for it"),
@@ -58,8 +59,8 @@ TABLE: dict[int, tuple[str, str, str]] = {
     36: ("", "", "iPXE is not built for it"),
     37: ("", "", "iPXE is not built for it"),
     38: ("", "", "iPXE is not built for it"),
-    39: ("", "tree/ipxe-loong64.efi", "preference loader-loong64"),
-    40: ("", f"{HTTP}/tree/ipxe-loong64.efi", "preference loader-loong64"),
+    39: ("ipxe-loong64.efi", "tree/ipxe-loong64.efi", ""),
+    40: (f"{HTTP}/ipxe-loong64.efi", f"{HTTP}/tree/ipxe-loong64.efi", ""),
     41: ("bootcode.bin", "bootcode.bin", ""),
     0xFF: ("", "", "nobody has registered it"),
 }
@@ -74,7 +75,7 @@ def test_the_tables_hold_the_same_types() -> None:
     assert [*ARCHITECTURES] == [*LOADERS] == [*range(42)]
     assert {*TABLE} == {*LOADERS, 0xFF}
     for number, loader in LOADERS.items():
-        served = loader.preference in ("loader-bios", "loader-uefi", "loader-arm64")
+        served = any(one.default for one in PREFERENCES if one.name == loader.preference)
         assert [bool(loader.why), served, loader.menu].count(True) == 1, number
 
 
@@ -107,6 +108,10 @@ def test_bios_code_is_not_given_by_http_to_who_names_no_bios_that_can() -> None:
     assert (file, "HTTP" in why) == ("", True)
     assert loader_of(20, "http", lambda name: name) == ("loader-bios", "")
     assert loader_of(None, "http", lambda name: name)[0] == ""
+
+
+def test_a_loader_that_an_operator_took_away_is_missed_by_its_preference() -> None:
+    assert loader_of(27, "tftp", lambda _: "") == ("", "the preference loader-riscv64 names none")
 
 
 def test_each_chain_has_a_signed_loader_for_x64_and_arm64() -> None:
