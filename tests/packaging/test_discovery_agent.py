@@ -170,8 +170,10 @@ def test_secure_boot(box: Box, variables: dict[str, int], expected: str) -> None
 
 
 def test_network_cards(box: Box) -> None:
-    nic(box, "eth0", MAC, "DRIVER=virtio_net", parent="PCI_SLOT_NAME=0000:00:03.0", carrier="1", speed="-1")
-    nic(box, "eth1", "3c:fd:fe:00:00:01", "DRIVER=i40e\nPCI_SLOT_NAME=0000:3b:00.0", carrier="1", speed="10000")
+    virtio = "PCI_SLOT_NAME=0000:00:03.0\nPCI_ID=1AF4:1041"
+    nic(box, "eth0", MAC, "DRIVER=virtio_net", parent=virtio, carrier="1", speed="-1")
+    intel = "DRIVER=i40e\nPCI_ID=8086:1572\nPCI_SLOT_NAME=0000:3b:00.0"
+    nic(box, "eth1", "3c:fd:fe:00:00:01", intel, carrier="1", speed="10000")
     nic(box, "eth2", "3c:fd:fe:00:00:02", "DRIVER=i40e\nPCI_SLOT_NAME=0000:3b:00.1", carrier="0")
     nic(box, "usb0", "be:3a:f2:b6:05:9f", "DEVTYPE=usb_interface\nDRIVER=cdc_ether", carrier="1")
     box.put({"sys/class/net/lo/address": "00:00:00:00:00:00"})
@@ -179,11 +181,11 @@ def test_network_cards(box: Box) -> None:
     found = Inventory.model_validate(box.inventory())
     assert [card.model_dump(exclude_none=True) for card in found.nics[:3]] == [
         {"name": "eth0", "mac": MAC, "driver": "virtio_net", "link": True, "speed": 0, "address": "10.7.0.12",
-         "pci": "0000:00:03.0", "boot": True},
+         "pci": "0000:00:03.0", "model": "1af4:1041", "boot": True},
         {"name": "eth1", "mac": "3c:fd:fe:00:00:01", "driver": "i40e", "link": True, "speed": 10000, "address": "",
-         "pci": "0000:3b:00.0", "boot": False},
+         "pci": "0000:3b:00.0", "model": "8086:1572", "boot": False},
         {"name": "eth2", "mac": "3c:fd:fe:00:00:02", "driver": "i40e", "link": False, "speed": 0, "address": "",
-         "pci": "0000:3b:00.1", "boot": False},
+         "pci": "0000:3b:00.1", "model": "", "boot": False},
     ]  # fmt: skip
     assert [card.name for card in found.nics] == ["eth0", "eth1", "eth2", "usb0"]
     # A management controller's USB interface has one address in a whole series of machines: it identifies nobody.

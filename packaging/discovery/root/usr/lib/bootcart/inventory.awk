@@ -85,12 +85,14 @@ function identifies(mac, base, boot) {
     return boot || setting(base "device/uevent", "DEVTYPE") != "usb_interface"
 }
 
-function nic(name,    base, mac, speed, pci, boot, members) {
+function nic(name,    base, mac, speed, pci, model, boot, members) {
     base = ENVIRON["SYS"] "/class/net/" name "/"
     mac = first(base "address")
     # A virtio device hangs below its PCI function; other devices are it.
     pci = setting(base "device/uevent", "PCI_SLOT_NAME")
     if (pci == "") pci = setting(base "device/../uevent", "PCI_SLOT_NAME")
+    model = setting(base "device/uevent", "PCI_ID")
+    if (model == "") model = setting(base "device/../uevent", "PCI_ID")
     speed = first(base "speed")
     if (speed !~ /^[0-9]+$/ || speed > 4000000) speed = 0
     boot = mac != "" && tolower(mac) == tolower(ENVIRON["BOOT_MAC"])
@@ -105,6 +107,7 @@ function nic(name,    base, mac, speed, pci, boot, members) {
     members = value(members, "speed", speed)
     members = text(members, "address", address[name])
     members = text(members, "pci", pci)
+    members = optional(members, "model", model == "" ? "" : quoted(tolower(model)))
     members = value(members, "boot", boot ? "true" : "false")
     members = optional(members, "neighbour", probed("lldp." name))
     return "{" members "}"
