@@ -163,7 +163,7 @@ def packet_lines(side: str, packet: Dissection, width: int, *, octets: bool) -> 
     ends = f"{packet.source} > {packet.target}"
     lines = [line((f"{side.upper()} ", "key"), safe(ends)), *_told(packet, width)]
     if octets:
-        return lines + [_octet_line(safe(row), width) for row in packet.dump]
+        return lines + dump_lines(packet, width)
     for row in packet.lines:
         if not row.startswith(" "):
             lines.append(line((safe(row), "head")))
@@ -172,6 +172,11 @@ def packet_lines(side: str, packet: Dissection, width: int, *, octets: bool) -> 
         parts = textwrap.wrap(safe(row), width, subsequent_indent=" " * _HANGING) or [""]
         lines += [line((part, style)) for part in parts]
     return lines
+
+
+def dump_lines(packet: Dissection, width: int) -> list[Line]:
+    """Its octets."""
+    return [_octet_line(safe(row), width) for row in packet.dump]
 
 
 def _told(packet: Dissection, width: int) -> list[Line]:

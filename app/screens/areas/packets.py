@@ -10,7 +10,7 @@ from app.model.event import Event
 from app.model.packets import Packet
 from app.screens.areas.area import ListArea, bindings
 from app.screens.registry import Action
-from app.screens.widgets.lines import Span
+from app.screens.widgets.lines import Span, line
 from app.screens.widgets.table import Column, Table
 from app.screens.words import clock
 
@@ -85,7 +85,7 @@ class PacketsScreen(ListArea):
         self.app.flow(self._open(event.item), "taking a packet apart")
 
     async def _open(self, packet: Packet) -> None:
-        from app.screens.areas.inspect import packet_lines
+        from app.screens.areas.inspect import dump_lines, packet_lines
         from app.screens.dialogs.frame import Page
 
         found = await self.app.session.client.packets.show(self.key, packet.number)
@@ -93,7 +93,7 @@ class PacketsScreen(ListArea):
             raise NotFoundError("this packet is not kept any more", hint="newer ones have taken its place")
         width = self.size.width - 6
         side = "from the machine" if found.incoming else "to the machine"
-        rows = packet_lines(side, found, width, octets=False) + packet_lines(side, found, width, octets=True)[1:]
+        rows = [*packet_lines(side, found, width, octets=False), line(("Octets", "head")), *dump_lines(found, width)]
         self.app.push_screen(Page(f"Packet {found.number} of {self.name_shown}", rows))
 
 
