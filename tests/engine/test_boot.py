@@ -145,7 +145,7 @@ def test_a_wrongly_ordered_boot_waits_where_an_event_is_missing(rack: Rack, mac:
     assert hops(rack, mac)["loader"].state is HopState.WAITING
 
 
-@pytest.mark.parametrize(("arch", "called"), [(6, "UEFI IA32"), (27, "UEFI RISC-V 64"), (4242, "architecture 4242")])
+@pytest.mark.parametrize(("arch", "called"), [(6, "UEFI IA32"), (25, "UEFI RISC-V 32"), (4242, "architecture 4242")])
 def test_firmware_without_a_loader_is_named_and_left_alone(rack: Rack, mac: str, arch: int, called: str) -> None:
     with card(rack.segment.clients[0], mac, pxe(arch)) as firmware:
         ack = firmware.lease()

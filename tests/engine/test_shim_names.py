@@ -113,3 +113,20 @@ def test_f17_what_need_not_be_there_is_refused_at_once_and_is_no_news(rack: Rack
 def test_f18_no_name_at_all_is_refused_at_once(machine: tuple[str, str]) -> None:
     """Firmware that tells shim nothing of a second stage has it ask for nothing first, then for its own."""
     assert asked(machine, ["", "/", "//"]) == {"": (4, 404), "/": (1, 404), "//": (1, 404)}
+
+
+def test_a_machine_that_takes_shim_is_sent_to_the_chosen_one(rack: Rack) -> None:
+    engine, client, mac = rack.engine, rack.engine.client, new_mac()
+    made = engine.ask(client.machines.create({"name": "signed", "macs": [mac]}))
+    engine.ask(client.machines.assign(str(made.id), "discovery"))
+    engine.ask(client.machines.set_loader(str(made.id), "shim"))
+    try:
+        for chain, shim in (("grub", "shimx64.efi"), ("ipxe", f"{SIGNED}/ipxe-shimx64.efi")):
+            engine.ask(client.prefs.set("loader-signed", chain))
+            with card(rack.segment.clients[0], mac, pxe(7)) as firmware:
+                assert firmware.lease().boot == shim
+            with card(rack.segment.clients[0], mac, pxe(16, "HTTPClient")) as firmware:
+                assert firmware.lease().boot == f"http://10.7.0.1:8090/{shim}"
+    finally:
+        engine.ask(client.prefs.set("loader-signed", "grub"))
+        engine.ask(client.machines.delete(str(made.id)))

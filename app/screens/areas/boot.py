@@ -16,6 +16,7 @@ from app.screens.widgets.lines import Line, Span, line
 from app.screens.widgets.text import TextView, facts, wrapped
 from app.screens.words import fit, safe
 
+SCRIPTS = {"grub": "SCRIPT FOR GRUB", "pxelinux": "MENU"}
 STAGES = {"rom": "THE FIRMWARE ASKS", "ipxe": "IPXE ASKS"}
 
 
@@ -128,7 +129,7 @@ def boot_lines(view: BootView, firmware: BootFirmware | None, width: int) -> lis
             *wrapped(view.arguments, width, indent=1),
         ]
     if view.script:
-        lines += [line(""), line((fit("SCRIPT", width), "head"))]
+        lines += [line(""), line((fit(SCRIPTS.get(view.template, "SCRIPT"), width), "head"))]
         for number, row in enumerate(view.script.splitlines(), 1):
             first, *more = chop_cells(safe(row), width - 4) or [""]
             lines.append(line((f"{number:>3} ", "dim"), first))
