@@ -115,6 +115,9 @@ def _stuck_in_silence(case: Case) -> list[Event]:
         if event.kind != "dhcp.silent" or event.data.get("reason") not in _SILENT:
             break
         silent.insert(0, event)
+    if any(event.data.get("family") == 6 for event in case.all("dhcp.offer", "dhcp.ack")):
+        # It boots over IPv6, and what its loader asks over IPv4 as well is not missed.
+        silent = [event for event in silent if event.data.get("family") == 6]
     return silent if silent and not case.moved(silent[0]) else []
 
 

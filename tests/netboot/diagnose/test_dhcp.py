@@ -50,6 +50,15 @@ def test_d01_no_subnet_covers_it() -> None:
     assert problems(judged(story, 30)) == {"D01"}
 
 
+@pytest.mark.parametrize(("family", "found"), [(6, set[str]()), (4, {"D01"})])
+def test_d01_where_ipv6_answers_that_ipv4_does_not_is_no_problem(family: int, found: set[str]) -> None:
+    asked = upto(recorded("bios-nosubnet"), kind("dhcp.silent"))
+    answer = edited(asked[-1], -1.0).model_copy(update={"kind": "dhcp.ack"})
+    answer = answer.model_copy(update={"data": {**answer.data, "family": family, "bootfile": "", "reason": "local"}})
+
+    assert problems(judged([asked[0], answer, *asked[1:]], 10)) == found
+
+
 @pytest.mark.parametrize(
     ("reason", "brief", "command"),
     [
