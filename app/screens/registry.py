@@ -132,7 +132,13 @@ ACTIONS: tuple[Action, ...] = (
     ),
     # Leases and reservations
     Action(
-        "holders", "who holds what on the subnet", "who holds what", ("l",), ("subnets", "leases"), "Leases", footer=75
+        "holders",
+        "who holds what on the subnet",
+        "who holds what",
+        ("l",),
+        ("subnets", "leases", "reservations"),
+        "Leases",
+        footer=75,
     ),
     Action("reserve", "keep this address for this machine", "reserve", ("r",), _LEASES, "Leases", footer=90),
     Action(

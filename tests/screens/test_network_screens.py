@@ -74,6 +74,28 @@ async def test_from_a_lease_to_its_subnet() -> None:
         assert "rack7 > who holds what" in stage.crumbs
 
 
+async def test_reservations_say_where_they_count_and_lead_to_their_subnet() -> None:
+    client = FakeClient()
+    for address, changes in (
+        ("10.99.0.5", {"scope": "global", "prefix": 24, "options": {"interface-mtu": "9000"}}),
+        ("10.7.0.61", {"scope": "global"}),
+    ):
+        body = {"address": address, "mac": mac(int(address[-1])), **changes}
+        client.reservations.items[address] = Reservation.model_validate(body)
+    async with opened(client, size=WIDE) as stage:
+        await stage.press("4")
+        await stage.see("10.7.0.61")
+        assert "rack7" in stage.row("10.7.0.107")
+        assert "anywhere" in stage.row("10.7.0.61")
+        await stage.press("end")
+        await stage.see("kept for node-05, counts wherever its machine is, 1 DHCP option")
+        await stage.press("l")
+        await stage.see("its address is in no subnet: 2 shows them")
+        await stage.press("home", "l")
+        await stage.until(lambda: isinstance(stage.area, HoldersArea), "who holds what")
+        await stage.see(". kept     10.7.0.50")
+
+
 def leases(stage: Stage) -> LeasesArea:
     area = stage.area
     assert isinstance(area, LeasesArea)

@@ -74,7 +74,8 @@ def open_holders(app: BootcartApp, name: str) -> None:
     """Show who holds what on a subnet, over the list of subnets."""
     subnet = next((one for one in app.session.subnets if one.name == name), None)
     if subnet is None:
-        app.say(f"there is no subnet {name or 'on record'}: 2 shows them")
+        why = f"there is no subnet {name} any more" if name else "its address is in no subnet"
+        app.say(f"{why}: 2 shows them")
         return
     app.action_area("subnets")
     app.push_screen(HoldersArea(subnet))

@@ -17,6 +17,7 @@ from app.screens.dialogs.form import Field, Form, Values
 from app.screens.registry import Action
 from app.screens.widgets.lines import Span
 from app.screens.widgets.table import Column, Table
+from app.screens.words import plural
 
 if TYPE_CHECKING:
     from app.screens.app import BootcartApp
@@ -34,6 +35,7 @@ class ReservationsArea(ListArea):
             Column("ADDRESS", lambda one: str(one.address), least=9, most=15),
             Column("MAC", lambda one: one.mac or one.client_id, least=17, most=17),
             Column("HOST", lambda one: one.hostname or "-", least=6, most=20),
+            Column("WHERE", self._where, least=6, most=16, rank=1),
             Column("BOOTS", self._boots, least=9, most=16),
             Column("DESCRIPTION", lambda one: one.description, least=10, most=60, grow=True),
         )
@@ -47,6 +49,23 @@ class ReservationsArea(ListArea):
             )
         )
 
+    def _subnet(self, one: Reservation) -> str:
+        """The subnet its address is in; empty: none."""
+        return next((each.name for each in self.app.session.subnets if one.address in each.cidr), "")
+
+    def _where(self, one: Reservation) -> Span:
+        if one.scope is Scope.GLOBAL:
+            return "anywhere", "calm"
+        name = self._subnet(one)
+        return (name, "") if name else ("no subnet", "warn")
+
+    def do_holders(self) -> None:
+        """`l`: all of its subnet."""
+        from app.screens.areas.holders import open_holders
+
+        if self.table.current is not None:
+            open_holders(self.app, self._subnet(self.table.current))
+
     def _boots(self, one: Reservation) -> Span:
         if one.never_boot:
             return "never", "warn"
@@ -55,7 +74,15 @@ class ReservationsArea(ListArea):
     def about(self, item: Reservation) -> str:
         machine = machine_of(self.app, item.mac)
         whose = f"kept for {machine.name}" if machine is not None else "kept for a machine that was not seen yet"
-        return f"{whose} - {item.description}" if item.description else whose
+        parts = [whose]
+        if item.scope is Scope.GLOBAL:
+            parts.append("counts wherever its machine is")
+        elif not self._subnet(item):
+            parts.append("does not count: its address is in no subnet")
+        if item.options:
+            parts.append(plural(len(item.options), "DHCP option"))
+        told = ", ".join(parts)
+        return f"{told} - {item.description}" if item.description else told
 
     async def fetch(self) -> Sequence[Reservation]:
         from app.screens.session import everything
@@ -118,7 +145,7 @@ async def form(app: BootcartApp, old: Reservation | None) -> None:
         ),
         Field("mac", "MAC address", "like 52:54:00:00:00:07", old.mac if old else ""),
         Field("client_id", "Client id", "option 61 instead, where no MAC tells", old.client_id if old else ""),
-        Field("scope", "Counts", "global: wherever its machine is", old.scope.value if old else SCOPES[0], SCOPES),
+        Field("scope", "Scope", "global: wherever its machine is", old.scope.value if old else SCOPES[0], SCOPES),
         Field("hostname", "Host name", "told to the machine; may be empty", old.hostname if old else ""),
         Field(
             "never_boot",
