@@ -272,6 +272,18 @@ def test_g08_dhclient_gets_renews_and_releases_an_address(lan6: Lan6, tmp_path: 
     netns.until(lambda: lan6.engine.leases()[address] == "released", what="it is released")
 
 
+def test_g08_g07_dhcpcd_asks_because_it_is_told_to_where_no_router_is(lan6: Lan6, tmp_path: Path) -> None:
+    config, held = tmp_path / "dhcpcd.conf", set(lan6.engine.leases())
+    config.write_text("ipv6only\nia_na\nduid ll\nslaac hwaddr\nnohook resolv.conf,hostname,ntp\n")
+    # Its leases are not to be found by the next run: they lie in a place of its own.
+    argv = f"mount -t tmpfs none /var/lib/dhcpcd && exec dhcpcd -6 -B -d -1 -f {config} eth0"
+    done = netns.run(lan6.other, ["unshare", "-m", "sh", "-c", argv], timeout=90)
+    assert "Router Advertisement from" in done.stderr
+    [address] = [each for each in lan6.engine.leases() if f"adding address {each}/128" in done.stderr]
+    assert lan6.engine.ask(lan6.engine.client.leases.show(address)).mac == "52:54:00:00:01:02"
+    assert held | {address} == set(lan6.engine.leases())
+
+
 def _leased(file: Path) -> str:
     """The address in dhclient's own record."""
     words = file.read_text().split()
