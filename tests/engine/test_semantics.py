@@ -81,6 +81,7 @@ def test_of_all_levels_the_most_particular_counts(lan: Lan) -> None:
         (5, ("reservations", "create", "10.7.0.60", "--mac", mac, "--option", "time-offset=5")),
         (6, ("machines", "update", "leveller", "--option", "time-offset=6")),
     ]
+    options: dict[str, Any] = {}
     for expected, words in levels:
         told(*words)
         with card(lan.client, mac, asking(2, 17)) as client:

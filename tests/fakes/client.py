@@ -42,7 +42,8 @@ from app.model.machine import (
 )
 from app.model.profile import Profile
 from app.model.query import Page, Query, apply
-from app.model.subnet import Lease, LeaseState, Reservation, Subnet
+from app.model.subnet import LeaseState, Reservation, Subnet
+from app.model.subnet6 import AnyLease, AnySubnet
 from app.model.timeline import Timeline
 from app.model.usage import Usage
 from app.netboot.cycle import RING, following
@@ -182,11 +183,11 @@ class FakeEditable(FakeReadable[T]):
         self.put("delete", self.key(self.resolve(key)), None)
 
 
-class FakeSubnets(FakeEditable[Subnet]):
+class FakeSubnets(FakeEditable[AnySubnet]):
     async def usage(self) -> tuple[Usage, ...]:
         await self.engine.enter(self.noun, "usage")
         now, found = self.engine.now, list[Usage]()
-        for subnet in self.items.values():
+        for subnet in (one for one in self.items.values() if isinstance(one, Subnet)):
             mine = [one for one in self.engine.leases.items.values() if one.subnet == subnet.name and one.expires > now]
             bound, back = (
                 sum(one.state is state for one in mine) for state in (LeaseState.BOUND, LeaseState.DECLINED)
@@ -305,7 +306,7 @@ class FakeMachines(FakeEditable[Machine]):
         return machine
 
 
-class FakeLeases(FakeReadable[Lease]):
+class FakeLeases(FakeReadable[AnyLease]):
     async def delete(self, key: str) -> None:
         await self.engine.enter(self.noun, "delete", key)
         lease = self.resolve(key)

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import NotFoundError
 from app.model.hostplan import RESTART_FOR_HOST, HostPlan
-from app.model.subnet import SubnetMode
+from app.model.subnet import Subnet, SubnetMode
 from app.screens.areas.machines import MachinesArea
 from app.screens.dialogs.form import Form
 from app.screens.dialogs.frame import Ask, Page
@@ -110,6 +110,7 @@ async def test_an_empty_store_is_set_up_by_keyboard(bare: Rack, profile: Console
         await desk.answer("Review: eth0", "y")
         made = await desk.comes(lambda: desk.api.subnets.list(), lambda page: page.items)
         subnet = made.items[0]
+        assert isinstance(subnet, Subnet)
         assert (subnet.name, str(subnet.cidr), subnet.mode) == ("rack7", "10.7.0.0/24", SubnetMode.AUTHORITATIVE)
         assert (subnet.interface, subnet.domain, subnet.confirmed) == ("eth0", "rack7.example.net", False)
         await desk.comes(lambda: desk.api.prefs.show("unknown-bootenv"), lambda pref: pref.value == "ignore")
@@ -155,7 +156,9 @@ async def test_authoritative_beside_another_server_wants_the_name_typed(bare: Ra
         await desk.type("eth0")
         await desk.press("enter")
         made = await desk.comes(lambda: desk.api.subnets.list(), lambda page: page.items)
-        assert (made.items[0].mode, made.items[0].confirmed) == (SubnetMode.AUTHORITATIVE, True)
+        subnet = made.items[0]
+        assert isinstance(subnet, Subnet)
+        assert (subnet.mode, subnet.confirmed) == (SubnetMode.AUTHORITATIVE, True)
         await desk.comes(lambda: desk.api.subnets.show("mine"), lambda subnet: not subnet.hold)
 
 

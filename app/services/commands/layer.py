@@ -123,7 +123,7 @@ class CommandLayer:
             before = self._stored(current)
             if isinstance(current, Machine) and before is None:
                 # Another loader for a machine nobody has named is no word on what it boots.
-                current = self._recorded(current).model_copy(update={"registered": changes.keys() != {"loader"}})
+                current = self._recorded(current).model_copy(update={"registered": set(changes) != {"loader"}})
             after = building.changed(noun, current, changes)
             self._check(after, before, drain=drain)
             left = judging.left(before, after, self._directory, self._clock.now())

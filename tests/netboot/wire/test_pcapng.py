@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def ends(one: str, other: str, port: int = 67) -> tuple[End, End]:
     return End(MACHINE, ip_address(one), 68), End(US, ip_address(other), port)
 
 
-def read(path: Path, *frames: Frame, **about: str) -> list[object]:
+def read(path: Path, *frames: Frame, **about: str) -> list[Any]:
     from scapy.utils import PcapNgReader
 
     path.write_bytes(capture(frames, **about))
