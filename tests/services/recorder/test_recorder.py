@@ -156,6 +156,22 @@ def test_the_request_and_the_reply_of_an_event_are_found() -> None:
     assert wire.recorder.exchange(MAC, "00000000", "dhcp.offer", wire.now()) == (None, None)
 
 
+def test_a_reply_that_came_late_is_the_replys_all_the_same() -> None:
+    wire = Wire()
+    wire.hear(request(MessageType.INFORM, options=pxe(7)).encode())
+    asked = wire.now()
+    # The client asks again before the disk has written its lease.
+    wire.bench.now += 1
+    wire.hear(request(MessageType.INFORM, options=pxe(7)).encode())
+    wire.bench.now += 1
+    wire.send(request(MessageType.ACK))
+
+    found, reply = wire.recorder.exchange(MAC, "11223344", "dhcp.ack", asked)
+    assert found is not None
+    assert reply is not None
+    assert (found.time, reply.time) == (asked, asked + 2)
+
+
 def test_a_malformed_datagram_is_found_by_its_time() -> None:
     wire = Wire()
     wire.hear(b"nonsense")

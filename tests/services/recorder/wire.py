@@ -9,7 +9,7 @@ from typing import Any
 
 from app.model.engine import Interface
 from app.model.event import Event
-from app.netboot.exchange import Answer
+from app.netboot.exchange import Answer, Destination, Via
 from app.netboot.wire.dhcp4 import DhcpPacket
 from app.services.dhcp.sockets import Datagram
 from app.services.recorder import Recorder
@@ -57,6 +57,11 @@ class Wire:
     def hear(self, octets: bytes, source: IPv4Address = ZERO, target: IPv4Address = BROADCAST, port: int = 68) -> None:
         """A datagram comes in, whatever it is."""
         self._tap("eth0", octets, Datagram(octets, source, port, 2, target))
+
+    def send(self, packet: DhcpPacket) -> None:
+        """A message goes out."""
+        back = Destination(Via.BROADCAST, BROADCAST, 68, "eth0", IPv4Address("10.7.0.1"))
+        self._tap("eth0", packet.encode(), back)
 
     def ask(self, packet: DhcpPacket, seconds: float = 0.01, **arrival: Any) -> Answer:
         """A message comes in and is answered; that takes `seconds`."""
