@@ -7,9 +7,9 @@ import logging
 import resource
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
@@ -17,11 +17,13 @@ from app.clock import Clock
 from app.errors import BootcartError
 from app.model.event import EventDraft, Level
 from app.netboot.blocks import Blocks
-from app.netboot.bootpath import Answer, BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
+from app.netboot.bootpath import BadPathError, FileRequest, Refusal, Role, Served, hopeful, normalise
 from app.netboot.token import masked
 from app.netboot.wire import tftp
 from app.netboot.words import plain
 from app.services.listening import has_ipv6
+from app.services.tftp.asked import Asked, Opened, Queued, Running
+from app.services.tftp.queue import Queue
 from app.services.tftp.readers import Readers
 from app.services.tftp.sockets import Address, Arrived, blksize_max, listen, place, receive, sending
 from app.services.tftp.source import Source, SourceCache
@@ -34,45 +36,15 @@ log = logging.getLogger(__name__)
 
 PER_SOURCE = 128
 """Transfers one address may have; the one that was silent for longest gives way to a new one."""
+ALIVE, LOOK_EVERY = 5.0, 0.25
+"""Seconds after which a reader that was not heard may be dead, and between looks for one where there is no room."""
 TRANSFERS_MAX = 4000
 WAITING_MAX = 512
 WINDOW_MAX = 64
 TIMEOUT_MAX = 8
 """The longest retransmission time agreed to; with a longer one too few repeats fit before a reader is given up."""
 REQUESTS_AT_ONCE = 64
-TELL_PER_SECOND = 20
-"""Events about misses and refusals; firmware that probes hundreds of names must not push out the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    request: tftp.Request
-    arrived: Arrived
-    path: str
-
-    @property
-    def peer(self) -> Address:
-        return self.arrived.peer
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    answer: Answer
-    source: Source | None
-    mac: str
-    why: str = ""
-    like: tuple[str, ...] = ()
-    """What is there, for a file that is not."""
-
-
-@dataclass(slots=True)
-class _Running:
-    transfer: Transfer
-    asked: _Asked
-    served: Served
-    mac: str
-    our: tuple[str, int]
-    """The end it is sent from."""
+TELL_PER_SECOND = 20  # events about misses and refusals: firmware that probes hundreds must not push out the others
 
 
 class TftpService:
@@ -108,16 +80,21 @@ class TftpService:
         self._addresses = (address, address6)
         self._interfaces = frozenset(interfaces)
         self._cache = SourceCache()
-        self._running: dict[Address, _Running] = {}
+        self._running: dict[Address, Running] = {}
         self._per_source: Counter[str] = Counter()
         self._waiting: set[Address] = set()
         self._blocks = Blocks()
         self._most = TRANSFERS_MAX
+        self._full_until = 0.0
+        self._queue: Queue[Queued] = Queue(self._time)
         self._told = (0, 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socks: list[socket.socket] = []
         self._pool: ThreadPoolExecutor | None = None
         self._readers: Readers | None = None
+
+    def _time(self) -> float:
+        return self._loop.time() if self._loop is not None else 0.0
 
     async def start(self) -> None:
         """Listen. Raises ConflictError where the port is taken, ForbiddenError without the right to it."""
@@ -198,12 +175,12 @@ class TftpService:
                 return
             if known.transfer.moving:
                 return  # the network brings a copy late; who begins anew asks again
-        if peer in self._waiting:
+        if peer in self._waiting or self._queue.again(peer, lambda waits: waits.asked.request == request):
             return
         self._request(request, arrived)
 
     def _request(self, request: tftp.Request, arrived: Arrived) -> None:
-        asked = _Asked(request, arrived, shown(request.filename))
+        asked = Asked(request, arrived, shown(request.filename))
         if request.op is tftp.Op.WRQ:
             self._refuse(asked, "files are read here, never written", tftp.Code.ACCESS)
         elif request.mode not in ("octet", "netascii"):
@@ -216,9 +193,9 @@ class TftpService:
             except BadPathError as error:
                 self._refuse(asked, str(error), tftp.Code.ACCESS)
                 return
-            self._open(_Asked(request, arrived, path))
+            self._open(Asked(request, arrived, path))
 
-    def _open(self, asked: _Asked) -> None:
+    def _open(self, asked: Asked) -> None:
         assert self._loop is not None  # noqa: S101 - only called while started
         assert self._pool is not None  # noqa: S101
         at_hand = self._tree.file_at_hand(asked.path, ip_address(asked.peer[0]))
@@ -230,7 +207,7 @@ class TftpService:
         future = self._loop.run_in_executor(self._pool, self._resolve, asked)
         future.add_done_callback(lambda ready: self._opened(asked, ready))
 
-    def _resolve(self, asked: _Asked) -> _Opened:
+    def _resolve(self, asked: Asked) -> Opened:
         """In a worker thread: what the tree gives, opened."""
         peer = ip_address(asked.peer[0])
         mac = self._tree.mac_of(peer)
@@ -243,13 +220,13 @@ class TftpService:
         mac = mac or self._tree.mac_of(peer)
         if not isinstance(answer, Served):
             like = () if answer is not None or hopeful(asked.path) else self._tree.like(asked.path)
-            return _Opened(answer, None, mac, like=like)
+            return Opened(answer, None, mac, like=like)
         try:
-            return _Opened(answer, self._cache.open(answer, as_netascii=asked.request.mode == "netascii"), mac)
+            return Opened(answer, self._cache.open(answer, as_netascii=asked.request.mode == "netascii"), mac)
         except OSError as error:
-            return _Opened(answer, None, mac, f"the file cannot be read: {error.strerror or error}")
+            return Opened(answer, None, mac, f"the file cannot be read: {error.strerror or error}")
 
-    def _opened(self, asked: _Asked, ready: asyncio.Future[_Opened]) -> None:
+    def _opened(self, asked: Asked, ready: asyncio.Future[Opened]) -> None:
         self._waiting.discard(asked.peer)
         if ready.cancelled():
             return
@@ -280,13 +257,18 @@ class TftpService:
         else:
             self._transfer(asked, opened.answer, opened.source, opened.mac)
 
-    def _transfer(self, asked: _Asked, served: Served, source: Source, mac: str) -> None:
+    def _transfer(self, asked: Asked, served: Served, source: Source, mac: str) -> None:
         assert self._loop is not None  # noqa: S101 - only called while started
         assert self._pool is not None  # noqa: S101
         before = self._running.get(asked.peer)
         if before is not None:
             before.transfer.drop("the machine asked for something else from the same port")
-        self._make_room(asked.peer[0])
+        if not self._room(asked.peer[0]):
+            # What is in memory holds nothing while it waits.
+            if not source.ready or not self._queue.add(asked.peer, Queued(asked, served, source, mac)):
+                source.close()
+                self.counters["dropped"] += 1  # the machine asks again
+            return
         try:
             sock = sending(asked.arrived.local, asked.arrived.index)
         except OSError as error:
@@ -305,21 +287,21 @@ class TftpService:
             self._loop, sock, asked.peer, source, terms, pool=self._pool, done=self._ended, readers=self._readers
         )
         our = end(sock.getsockname())
-        self._running[asked.peer] = _Running(transfer, asked, served, mac, our)
+        self._running[asked.peer] = Running(transfer, asked, served, mac, our)
         self._per_source[asked.peer[0]] += 1
         facts = {"file": served.path, "size": source.size, "blksize": terms.blksize, "role": served.role.value}
         self._tell("tftp.started", f"fetches {served.path} by TFTP", asked, {**facts, **served.facts}, mac=mac)
         begun(self.tap, transfer, our)
         transfer.start()
 
-    def _look_back(self, asked: _Asked, served: Served, mac: str) -> None:
+    def _look_back(self, asked: Asked, served: Served, mac: str) -> None:
         """The machine asks again for what it was being sent, from another port: that tells how it went."""
         host = asked.peer[0]
         for peer, running in self._running.items() if self._per_source[host] else ():
             if peer[0] == host and running.served.path == served.path:
                 self._learn(running, mac)
 
-    def _learn(self, running: _Running, mac: str) -> None:
+    def _learn(self, running: Running, mac: str) -> None:
         """Remember smaller blocks for a machine, where those of this transfer did not arrive."""
         most = self._blocks.learn(mac or running.asked.peer[0], running.transfer.course)
         if not most:
@@ -329,20 +311,35 @@ class TftpService:
         facts = {"file": running.served.path, "blksize": most, "was": was}
         self._tell("tftp.lowered", words, running.asked, facts, mac=mac, level=Level.WARNING)
 
-    def _make_room(self, source: str) -> None:
-        """Give way to a newcomer: within one address's share, else among all."""
+    def _room(self, source: str) -> bool:
+        """There is room for a newcomer, for which the stalest of its own address gives way.
+
+        Of others only one that is dead does: where all are alive, who was served for a while would begin anew.
+        """
         if self._per_source[source] >= PER_SOURCE:
-            crowd = [running for peer, running in self._running.items() if peer[0] == source]
-        elif len(self._running) >= self._most:
-            crowd = list(self._running.values())
+            stalest = _stalest(running for peer, running in self._running.items() if peer[0] == source)
+        elif len(self._running) < self._most:
+            return True
+        elif self._time() < self._full_until:
+            return False
         else:
-            return
-        stalest = min(crowd, key=lambda running: running.transfer.heard)
-        stalest.transfer.drop("too many transfers at once; this one was silent for longest")
+            stalest = _stalest(self._running.values())
+            if self._time() - stalest.heard < ALIVE:
+                self._full_until = self._time() + LOOK_EVERY
+                return False
+        stalest.drop("too many transfers at once; this one was silent for longest")
+        return True
+
+    def _next(self) -> None:
+        """A transfer is over: one that waits begins."""
+        if self._socks and len(self._running) < self._most and (waited := self._queue.take()) is not None:
+            self._transfer(waited.asked, waited.served, waited.source, waited.mac)
 
     def _ended(self, transfer: Transfer, report: Report) -> None:
         assert self._loop is not None  # noqa: S101 - a transfer has a loop
         running = self._running.pop(transfer.peer)
+        if len(self._queue):
+            self._loop.call_soon(self._next)
         ended(self.tap, transfer, report, running.our)
         source = transfer.peer[0]
         self._per_source[source] -= 1
@@ -356,7 +353,7 @@ class TftpService:
         self.counters[told.counter] += 1
         self._tell(told.kind, told.words, running.asked, told.facts, mac=running.mac, level=told.level)
 
-    def _refuse(self, asked: _Asked, why: str, code: tftp.Code, *, mac: str = "", say: str = "") -> None:
+    def _refuse(self, asked: Asked, why: str, code: tftp.Code, *, mac: str = "", say: str = "") -> None:
         self.counters["refused"] += 1
         self._reply(asked.arrived, tftp.error(code, say or why))
         words = f"was refused {asked.path} by TFTP: {why}"
@@ -376,7 +373,7 @@ class TftpService:
         self,
         kind: str,
         words: str,
-        asked: _Asked,
+        asked: Asked,
         data: Mapping[str, Any],
         *,
         mac: str = "",
@@ -397,3 +394,7 @@ class TftpService:
             time=now, kind=kind, message=f"{who} {words}", level=level, mac=mac, address=address, data=dict(data)
         )
         self._emit(draft)
+
+
+def _stalest(crowd: Iterable[Running]) -> Transfer:
+    return min((running.transfer for running in crowd), key=lambda transfer: transfer.heard)

@@ -21,6 +21,8 @@ GIVE_UP = 28.0
 """Seconds without progress after which a reader is taken for gone."""
 RESEND = (1.0, 2.0, 3.0, 4.0, 5.0)
 """Seconds before the first, second, … retransmission, where the reader asked for no timeout; the last repeats."""
+OURS = 0.25
+"""Seconds a timer may be late before that tells more of this host than of the reader."""
 CHUNK = 1 << 20
 """Octets read from a file at a time, away from the loop."""
 ANSWER_MAX = 64
@@ -343,6 +345,11 @@ class Transfer:
             return
         if now - self.heard >= GIVE_UP:
             self._gone("never answered" if self.fresh else "stopped answering")
+            return
+        if now - self._due > OURS:
+            # It is us who are late: what the reader sent may wait to be read.
+            self._due = now + OURS
+            self._timer = self._loop.call_at(self._due, self._late)
             return
         self._tries += 1
         self._resent += 1
