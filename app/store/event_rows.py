@@ -158,6 +158,26 @@ def search(connection: Connection, wanted: Selection, query: Query) -> Page[Even
     return Page(tuple(reversed(items) if backwards else items), total=total, offset=query.offset)
 
 
+def continued(page: Page[Event], newer: Sequence[Event], wanted: Selection, query: Query) -> Page[Event]:
+    """A page of stored events with what belongs to it of `newer` ones that are not; the newest page has some."""
+    backwards, limit = query.sort == "-id", min(query.limit, LIMIT_MAX)
+    last = max((event.id for event in page.items), default=wanted.after or 0)
+    reaches = page.offset == 0 and (backwards or wanted.after is None or len(page.items) == page.total)
+    if query.sort not in ("", "-id") or not reaches:
+        return page
+    more = [
+        event
+        for event in newer
+        if event.id > last
+        and (wanted.before is None or event.id < wanted.before)
+        and wanted.matches(event)
+        and fits(event.model_dump(mode="json"), query.filter)
+    ]
+    items = (*reversed(more), *page.items) if backwards else (*page.items, *more)
+    cut = items[:limit] if backwards or wanted.after is not None else items[-limit:]
+    return Page(cut, total=page.total + len(more))
+
+
 def _matching(connection: Connection, wanted: Selection, terms: Sequence[str]) -> list[int]:
     """The ids of all events a filter lets through, ascending.
 

@@ -113,14 +113,17 @@ class EventLog:
         """A page of events, oldest first: the newest `limit`, or with `after` those that follow it. Reads the disk.
 
         `machine` is an id or a MAC, `kind` a prefix such as `dhcp.`; `limit` stands in for the query's. Events that
-        could not be stored yet are in `tail` and in the stream alone.
+        could not be stored yet are at the end of the newest page; a search that sorts by anything else is for others.
         """
         query = query or Query()
         if limit is not None:
             query = Query(query.filter, query.sort, limit, query.offset)
         wanted = self._selection(machine, kind, after, before)
+        # Looked at first: what is stored meanwhile is on the disk.
+        unstored = self._unstored
         with self._database.read() as connection:
-            return event_rows.search(connection, wanted, query)
+            page = event_rows.search(connection, wanted, query)
+        return event_rows.continued(page, [each.event for each in unstored], wanted, query) if unstored else page
 
     def subscribe(self, after_id: int | None = None, machine: str = "", kind: str = "") -> AsyncGenerator[Event, None]:
         """Every event after `after_id` (None: from this call on), stored ones first, then live, until the log closes.

@@ -17,7 +17,7 @@ from tests.engine.process import Engine
 LOG = "".join(f"\\x{octet:02x}" for octet in b"-wal") + ">"
 ORDER = "trace=recvmsg,pwrite64,write,fsync,fdatasync,sendto,sendmsg,sendmmsg"
 NO_SYNC = "inject=fsync,fdatasync:error=EIO"
-READ_ONLY = "inject=write,pwrite64,ftruncate,fallocate,openat,unlink:error=EROFS"
+READ_ONLY = "inject=write,pwrite64,ftruncate,fallocate:error=EROFS"
 # THREAD CALL(ARGUMENTS) = RESULT; one that another thread's call comes in between of is written in two parts.
 _LINE = re.compile(
     r"^(?P<thread>\d+) +(?:<\.\.\. (?P<ended>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*?)"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import lossy, netns
+from tests import lossy, mutants, netns
 from tests.artefacts import noisy
 from tests.engine.card import Card, Heard, card, pxe
 from tests.engine.conftest import new_mac
@@ -257,8 +257,28 @@ def test_f17_whole_boots(place: Far) -> None:
         netns.run(ns, ["ip", "route", "replace", "10.7.0.0/16", "dev", "eth0"])
 
 
+def boot_server(ns: str, mac: str) -> bytes:
+    """What port 4011 tells a machine that has an address (PXE 2.1, 2.2.3), asked until it does."""
+
+    def opened() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("10.7.0.9", 0))
+        return sock
+
+    request = mutants.message(mutants.REQUEST, mac, mutants.firmware(0), ciaddr=bytes((10, 7, 0, 9)))
+    with netns.call(ns, opened) as sock:
+        sock.settimeout(ASKED_AGAIN)
+        for _ in range(60):
+            sock.sendto(request, ("10.7.0.1", 4011))
+            with contextlib.suppress(TimeoutError):
+                reply = sock.recv(2048)
+                assert (reply[0], reply[4:8]) == (2, request[4:8])
+                return reply
+    raise AssertionError("port 4011 did not answer")
+
+
 def test_f17_beside_another_server(tmp_path: Path) -> None:
-    """ProxyDHCP: the offer of a boot file, to each of them."""
+    """ProxyDHCP: the offer of a boot file, and the boot server on port 4011, to each of them."""
     with far(tmp_path, mode="proxy", ranges=[]) as place:
         ns = bad(place, 29).ends.client
         netns.run(ns, ["ip", "address", "add", "10.7.0.9/16", "dev", "eth0"])
@@ -272,4 +292,5 @@ def test_f17_beside_another_server(tmp_path: Path) -> None:
                         break
                 assert offer is not None, "no offer came"
                 assert (offer.address, offer.boot) == ("0.0.0.0", "undionly.kpxe")
+            assert b"undionly.kpxe" in boot_server(ns, firmware.mac)
         place.engine.sound()

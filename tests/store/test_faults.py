@@ -18,8 +18,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from app.errors import BootcartError, UnavailableError
 from app.model.event import Event
+from app.model.query import Query
+from app.store import event_rows, sqlitefile
 from app.store import events as events_module
-from app.store import sqlitefile
 from app.store.leases import GROUP
 from app.store.store import Store, open_store
 from tests.store.stores import SetClock, commit, draft, lease, until
@@ -83,7 +84,9 @@ def test_a_failing_disk_is_told_and_survived(data_dir: Path, clock: SetClock, co
     assert not store.directory.holding()
     # The failure itself can be read while nothing can be stored.
     until(lambda: "store.failed" in _kinds(store))
-    assert store.events.list(kind="store.").total == 0
+    assert [each.kind for each in store.events.list(kind="store.").items] == ["store.failed"]
+    with store.database.read() as connection:
+        assert not event_rows.read(connection, event_rows.Selection(kind="store."), limit=1)
 
     fault.on = False
     assert commit(store.leases, [lease(3)]) is None
@@ -145,7 +148,13 @@ def test_events_that_could_not_be_stored_are_shown_once_and_stored_later(
         store.events.emit(draft(message=str(number)))
     until(lambda: len(seen) >= 59)
     assert len(seen) <= 60
-    assert store.events.list().total == 0
+    # Whoever lists events reads them as who follows them does.
+    last = [each.id for each in seen][-1]
+    assert [each.id for each in store.events.list(limit=3).items] == [last - 2, last - 1, last]
+    assert [each.id for each in store.events.list(Query(sort="-id", limit=2)).items] == [last, last - 1]
+    assert [each.id for each in store.events.list(after=last - 2).items] == [last - 1, last]
+    assert [each.message for each in store.events.list(Query(filter=("message=5",))).items] == ["5"]
+    assert store.events.list(Query(sort="kind")).total == store.events.list(Query(offset=1)).total == 0
 
     fault.on = False
     until(lambda: any(each.kind == "events.dropped" for each in seen))
