@@ -72,7 +72,13 @@ class LeasesArea(ListArea):
 
         self.kept = {str(one.address): one.mac for one in await everything(self.app.session.client.reservations)}
         self.owners = {mac: one.name for one in self.app.session.machines.values() for mac in one.macs}
-        return await self._page(0, max(PAGE, len(self.every)))
+        while True:
+            asked = self.asked
+            found, total = await self._page(0, max(PAGE, len(self.every)))
+            if asked == self.asked:
+                self.total = total
+                return found
+            # Typed on meanwhile: what was asked for first may well come last.
 
     def terms(self) -> tuple[str, ...]:
         """What the engine is asked for: with the filter once there is more than what is here."""
@@ -84,19 +90,21 @@ class LeasesArea(ListArea):
         """What stands among the leases of a page; `last`: no page follows."""
         return ()
 
-    async def _page(self, offset: int, count: int) -> Sequence[Any]:
+    async def _page(self, offset: int, count: int) -> tuple[Sequence[Any], int]:
+        """So many leases from there on with what stands among them, and how many there are."""
         from app.model.query import Query
 
         found: list[AnyLease] = []
+        total = 0
         while len(found) < count:
             ask = Query(self.terms(), "address", min(PAGE, count - len(found)), offset + len(found))
             page = await self.app.session.client.leases.list(ask)
-            self.total = page.total
+            total = page.total
             found += page.items
-            if offset + len(found) >= page.total or not page.items:
+            if offset + len(found) >= total or not page.items:
                 break
-        others = await self.also(found, last=offset + len(found) >= self.total)
-        return sorted((*found, *others), key=lambda one: (one.address.version, int(one.address)))
+        others = await self.also(found, last=offset + len(found) >= total)
+        return sorted((*found, *others), key=lambda one: (one.address.version, int(one.address))), total
 
     @property
     def fetched(self) -> int:
@@ -127,11 +135,15 @@ class LeasesArea(ListArea):
     async def _more(self) -> None:
         from app.errors import UnreachableError
 
+        asked = self.asked
         try:
-            more = await self._page(self.fetched, PAGE)
+            more, total = await self._page(self.fetched, PAGE)
         except UnreachableError:
             self.app.session.lost()
             return
+        if asked != self.asked:
+            return
+        self.total = total
         had = {str(one.address) for one in self.every}
         self.every = (*self.every, *(one for one in more if str(one.address) not in had))
         self.refilter()
@@ -189,6 +201,8 @@ class LeasesArea(ListArea):
             for one in self.targets()
         ]
         text = ["The address may be given to another machine while this one still uses it."]
+        if all(one.state is LeaseState.DECLINED for one in self.targets()):
+            text = ["Somebody used it without a lease, or a machine declined it. It may be offered again at once."]
         await operations.delete(self.app, "leases", items, text)
         self.table.marks.clear()
         await self.reload()
