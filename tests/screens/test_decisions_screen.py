@@ -119,6 +119,19 @@ async def test_it_has_what_happened_before_the_interface_was_opened() -> None:
         assert "dhcp.offer" in {one.kind for one in pane.all}
 
 
+async def test_what_happened_while_another_screen_was_seen_is_not_missing() -> None:
+    async with opened() as stage:
+        pane = await decisions(stage)
+        await stage.press("2")
+        silent(stage)
+        last = len(stage.client.events.ring)
+        for number in range(stage.app.session.events.maxlen or 0):
+            stage.client.push(event("http.sent", f"line {number}"))
+        await stage.until(lambda: stage.app.session.events[0].id > last, "forgotten")
+        await stage.press("0")
+        await stage.until(lambda: pane.shown[-1].kind == "dhcp.silent", "the silence")
+
+
 async def test_to_the_machine_and_for_a_stranger_not() -> None:
     async with opened() as stage:
         await decisions(stage)

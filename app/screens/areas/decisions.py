@@ -44,10 +44,13 @@ class DecisionsArea(Area):
         return (f"{len(self.log_pane.shown)} of {len(self.log_pane.all)}",)
 
     async def load(self) -> None:
-        if not self._loaded:
-            events = self.app.session.client.events
-            pages = [await events.list(Query(sort="-id", limit=LOADED), kind=kind) for kind in KINDS]
-            found = sorted((event for page in pages for event in page.items), key=lambda event: event.id)
+        # Asked for each time: what the session remembers of all events may not go back to when this was last seen.
+        events = self.app.session.client.events
+        pages = [await events.list(Query(sort="-id", limit=LOADED), kind=kind) for kind in KINDS]
+        found = sorted((event for page in pages for event in page.items), key=lambda event: event.id)
+        if self._loaded:
+            self.log_pane.add(found)
+        else:
             self.log_pane.load(found)
             self._loaded = True
         self.log_pane.add([event for event in self.app.session.events if concerns(event)])
