@@ -17,6 +17,7 @@ from tests.fakes.client import FakeClient
 from tests.fakes.world import NOW, mac
 from tests.screens.scenes import event
 from tests.screens.stage import VT, WIDE, Stage, opened
+from tests.screens.test_areas import fill, save
 
 
 async def show(stage: Stage, number: int) -> MachineScreen:
@@ -154,6 +155,17 @@ async def test_edit_keeps_errors_beside_their_field() -> None:
         await stage.press("backspace", "x", "shift+tab", "enter")
         await stage.until(lambda: not isinstance(stage.app.screen, Form), "saved")
         assert stage.client.machines.resolve("node-0x").name == "node-0x"
+
+
+async def test_a_machine_is_given_profiles_of_those_there_are() -> None:
+    async with opened(size=VT) as stage:
+        await show(stage, 3)
+        await stage.press("e")
+        await fill(stage, "profiles", "berlin, storage")
+        assert " of storage, berlin" in stage.row("Profiles")
+        await save(stage)
+        await stage.until(lambda: not isinstance(stage.app.screen, Form), "saved")
+        assert stage.client.machines.resolve("node-03").profiles == ("berlin", "storage")
 
 
 async def test_forget_from_here_goes_back() -> None:

@@ -294,13 +294,17 @@ class MachineScreen(Area):
 
 async def edit(app: BootcartApp, machine: Machine) -> None:
     """Change what an operator says of a machine."""
+    from app.screens.session import everything
+
     options = write_options(machine.options)
+    known = [profile.name for profile in await everything(app.session.client.profiles)]
+    profiles = f"of {', '.join(known)}" if known else "bootcart profiles create"
     fields = (
         Field("name", "Name", "letters, digits, . _ -", machine.name),
         Field("description", "Description", "in your words", machine.description),
         Field("held", "Held", "yes: an address, never a boot file", "yes" if machine.held else "no", ("no", "yes")),
         Field("macs", "MAC addresses", "comma between several", ", ".join(machine.macs)),
-        Field("profiles", "Profiles", "comma between several; the first counts", ", ".join(machine.profiles)),
+        Field("profiles", "Profiles", profiles, ", ".join(machine.profiles)),
         Field("options", "DHCP options", "these count before its subnet's", options, options=True),
     )
 
