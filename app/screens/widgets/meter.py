@@ -6,7 +6,7 @@ from app.screens.widgets.lines import Span
 
 FULL, BACK, FREE = "█", "▒", "·"
 """Used, kept back, free: in the font of every console."""
-TIGHT, DRY = 0.75, 0.9
+TIGHT = 0.9
 
 
 def meter(used: int, back: int, size: int, width: int) -> Span:
@@ -18,4 +18,4 @@ def meter(used: int, back: int, size: int, width: int) -> Span:
     held = min(cells, max(bool(back), round(min(1.0, back / size) * width))) if back else 0
     bar = FULL * (cells - held) + BACK * held + FREE * (width - cells)
     percent = 100 if share >= 1 else min(99, max(1, round(100 * share))) if share else 0
-    return f"{bar}{percent:>4}%", "bad" if share >= DRY else "warn" if share >= TIGHT else "good" if share else "dim"
+    return f"{bar}{percent:>4}%", "warn" if share >= TIGHT else "good" if share else "dim"
