@@ -7,7 +7,7 @@ filter, a variable) and the template is rendered anew for each machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -24,7 +24,10 @@ _CALLS = frozenset(("token", "answer_url", "report_url"))
 _OF_MACHINE = frozenset(("id", "name"))
 _SHARED = frozenset(("architecture", "firmware", "bootenv", "registered"))
 """What of a machine a template may do anything with: renderings ahead are kept for each of these."""
-_VARYING = _VALUES | _CALLS | {"machine", "self", "caller"}
+_COMMON = frozenset(
+    ("env", "reason", "provisioner_url", "file_base", "boot_file", "param", "fail", "grub", "menu", "range", "loop")
+)
+"""What is the same for all machines of such a kind. A name that is not listed here may differ."""
 
 
 def mark(name: str) -> str:
@@ -60,30 +63,36 @@ def only_prints(source: str) -> bool:
     if _EDGE in source:
         return False
     try:
-        return _plain(environment({}).parse(source))
+        tree = environment({}).parse(source)
     except jinja2.TemplateSyntaxError:
         return False
+    own = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
+    return own.isdisjoint(_VALUES | _CALLS | _COMMON | {"machine"}) and _plain(tree, _COMMON | own)
 
 
-def _plain(node: nodes.Node) -> bool:
+def _plain(node: nodes.Node, same: Set[str]) -> bool:
+    """`same` are the names of what comes to the same for every machine."""
     match node:
         case nodes.Output():
-            return all(isinstance(each, nodes.TemplateData) or _gap(each) or _same(each) for each in node.nodes)
+            return all(
+                isinstance(each, nodes.TemplateData) or _gap(each, same) or _same(each, same) for each in node.nodes
+            )
         case nodes.Template():
-            return all(_plain(each) for each in node.body)
+            return all(_plain(each, same) for each in node.body)
         case nodes.If():
             inside = (*node.body, *node.elif_, *node.else_)
-            return _same(node.test) and all(_plain(each) for each in inside)
+            return _same(node.test, same) and all(_plain(each, same) for each in inside)
         case nodes.For():
             heads = [each for each in (node.target, node.iter, node.test) if each is not None]
-            return all(_same(each) for each in heads) and all(_plain(each) for each in (*node.body, *node.else_))
+            inside = (*node.body, *node.else_)
+            return all(_same(each, same) for each in heads) and all(_plain(each, same) for each in inside)
         case nodes.Assign():
-            return _same(node.target) and _same(node.node)
+            return _same(node.target, same) and _same(node.node, same)
         case _:
             return False
 
 
-def _gap(node: nodes.Node) -> bool:
+def _gap(node: nodes.Node, same: Set[str]) -> bool:
     """An expression that is nothing but a value which differs between machines."""
     match node:
         case nodes.Name():
@@ -93,17 +102,17 @@ def _gap(node: nodes.Node) -> bool:
         case nodes.Call(node=nodes.Name()):
             name = cast("nodes.Name", node.node).name
             rest = (*node.args, *node.kwargs, *(each for each in (node.dyn_args, node.dyn_kwargs) if each))
-            return name in _CALLS and all(_same(each) for each in rest)
+            return name in _CALLS and all(_same(each, same) for each in rest)
         case _:
             return False
 
 
-def _same(node: nodes.Node) -> bool:
+def _same(node: nodes.Node, same: Set[str]) -> bool:
     """An expression that comes to the same for every machine."""
     match node:
         case nodes.Getattr(node=nodes.Name(name="machine")):
             return node.attr in _SHARED
         case nodes.Name():
-            return node.name not in _VARYING
+            return node.name in same
         case _:
-            return all(_same(each) for each in node.iter_child_nodes())
+            return all(_same(each, same) for each in node.iter_child_nodes())

@@ -55,6 +55,10 @@ def test_what_only_prints(source: str) -> None:
         "{% with name = mac %}{{ name }}{% endwith %}",
         "{{ mac if machine.registered }}",
         "{% broken",
+        "{{ something_new }}",
+        "{% if something_new %}a{% endif %}",
+        "{% set env = mac %}{{ env }}",
+        "{% for loop in (1, 2) %}{{ loop }}{% endfor %}",
         "\x01mac\x01",
     ],
 )
