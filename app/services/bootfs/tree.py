@@ -137,10 +137,7 @@ class BootFs:
         """What anybody is given for a normalised path. For readers by TFTP over IPv6."""
         secret = secret_path(path)
         if secret is not None or script_mac(path) is not None:
-            return Refusal(
-                f"{secret[0]}/{secret[2]}" if secret else path,
-                "what is made for one machine is not given by TFTP over IPv6",
-            )
+            return Refusal(f"{secret[0]}/{secret[2]}" if secret else path, "over IPv6 it is given by HTTP alone")
         return None if path == AUTOEXEC else self._file(path)
 
     def _file(self, path: str) -> Served | None:

@@ -60,7 +60,7 @@ def test_what_is_made_for_one_machine_is_not_given_by_tftp_over_ipv6(world: Worl
     for path in ("boot/52-54-00-00-00-07.ipxe", "answers/secret-token/preseed.cfg", "reports/secret-token/done"):
         found = world.tree.shared(path)
         assert isinstance(found, Refusal)
-        assert "TFTP over IPv6" in found.why
+        assert found.why == "over IPv6 it is given by HTTP alone"
         assert "secret-token" not in found.path
     assert world.tree.shared("autoexec.ipxe") is None
     assert world.tree.shared("nothing.here") is None
