@@ -52,7 +52,7 @@ def bring(artefacts: Path, source: str, sha256: str, say: Say) -> None:
             if found != wanted:
                 what = f"{source} has the SHA-256 {found}, not the one that was told; nothing was changed"
                 raise BootcartError(what, hint="compare both with what iPXE publishes")
-            for name, facts in _unpacked(archive, Path(made)).items():
+            for name, facts in _unpacked(source, archive, Path(made)).items():
                 _place(Path(made) / name, folder / name, {"source": source, "sha256": wanted, "files": facts})
                 say(f"signed iPXE ({name}): {', '.join(facts)} in {folder / name}")
     except OSError as error:
@@ -97,18 +97,18 @@ def _lost(source: str, error: Exception) -> UnavailableError:
     )
 
 
-def _unpacked(archive: Path, work: Path) -> dict[str, dict[str, dict[str, object]]]:
+def _unpacked(source: str, archive: Path, work: Path) -> dict[str, dict[str, dict[str, object]]]:
     """Shim and iPXE of each processor, in `work` under its name; size and SHA-256 of each file."""
     found: dict[str, dict[str, bytes]] = {}
     try:
         with tarfile.open(archive) as opened:
             for member in opened:
                 named = _MEMBER.match(member.name)
-                source = opened.extractfile(member) if named is not None and member.size <= FILE_MAX else None
-                if named is not None and source is not None:
-                    found.setdefault(named[1], {})[named[2]] = source.read(FILE_MAX)
+                part = opened.extractfile(member) if named is not None and member.size <= FILE_MAX else None
+                if named is not None and part is not None:
+                    found.setdefault(named[1], {})[named[2]] = part.read(FILE_MAX)
     except (tarfile.TarError, EOFError, KeyError) as error:
-        raise BootcartError(f"the archive does not unpack: {error}", hint="fetch it again") from error
+        raise BootcartError(f"{source} is no whole tar archive", hint="fetch it again") from error
     placed: dict[str, dict[str, dict[str, object]]] = {}
     for folder, files in found.items():
         name, arch = _FOLDERS[folder]
