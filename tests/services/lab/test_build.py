@@ -20,6 +20,7 @@ from app.services.lab.build import Build
         ("bios:disks=0:boot=network", Build("bios", disks=0)),
         ("uefi:secureboot=on", Build("uefi", secureboot=True)),
         ("bios:secureboot=off", Build("bios")),
+        ("uefi-http:ip=6", Build("uefi-http", ip=6)),
     ],
 )
 def test_a_machine_in_words(words: str, expected: Build) -> None:
@@ -51,6 +52,8 @@ def test_a_machine_that_names_no_memory_gets_the_labs() -> None:
         ("bios:boot=cd", "boot cannot be 'cd'", "network or disk"),
         ("bios:disks=0:boot=disk", "no disk to boot first", "disks=0"),
         ("bios:secureboot=on", "bios has no Secure Boot", "UEFI"),
+        ("bios:ip=6", "bios boots over IPv4 alone", "UEFI"),
+        ("uefi:ip=5", "ip cannot be '5'", "4|6"),
         ("uefi:secureboot=yes", "secureboot cannot be 'yes'", "on|off"),
     ],
 )

@@ -142,3 +142,17 @@ def test_who_may_use_hardware_virtualisation(tmp_path: Path, mode: int, gid: int
 
 def test_no_device_no_hardware_virtualisation(tmp_path: Path) -> None:
     assert account.kvm_group(tmp_path / "kvm") is None
+
+
+def test_what_boots_over_ipv6_has_its_firmware_a_network_and_a_server_that_speak_it() -> None:
+    made = plan.plan("lab", plan.DEFAULT_DIRECTORY, ["uefi:ip=6"])
+    machine, places = made.machines[0], engine.Places(Path("/L/engine"))
+    images = firmware.find(machine.build, lambda _: True)
+    words = qemu.command(machine, qemu.Files(Path("/L")), images, [7], lab="lab", kvm=False)
+
+    assert "name=opt/org.tianocore/IPv6PXESupport,string=y" in words
+    assert "name=opt/org.tianocore/IPv4PXESupport,string=n" in words
+    assert "addr add fd00:77::1/64 dev eth0 nodad" in network.engine_lines(made)
+    program = engine.Program(Path("/usr/bin/python3"), Path("/P"))
+    assert engine.command(made, NOBODY, program, places)[-1] == "--dhcp6"
+    assert not any("fd00" in line for line in network.engine_lines(PLAN))
