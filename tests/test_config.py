@@ -54,6 +54,8 @@ def test_environment_lists_are_separated_by_commas(tmp_path: Path) -> None:
         ({"data_dir": ""}, "data_dir"),
         ({"data_dir": "~nobody-of-this-name/x"}, "data_dir"),
         ({"take_over": "perhaps"}, "take_over"),
+        ({"dhcp6": "perhaps"}, "dhcp6"),
+        ({"dhcp6_port": "0"}, "dhcp6_port"),
         ({"tftp_port": "69.0"}, "tftp_port"),
         ({"probe_seconds": "-1"}, "probe_seconds"),
         ({"probe_seconds": "1.5"}, "probe_seconds"),
