@@ -71,7 +71,7 @@ class Scene:
             services=self._registry.services(),
             foreign={one.name: one.foreign for one in self._segments.listing() if one.foreign},
             firewall=self._fenced,
-            ports={"tftp": settings.tftp_port, "http": settings.http_port},
+            ports={"tftp": settings.tftp_port, "http": settings.http_port, "https": settings.https_port},
             default_bootenv=directory.preference("default-bootenv"),
             unknown_bootenv=directory.preference("unknown-bootenv"),
         )

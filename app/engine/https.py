@@ -15,7 +15,7 @@ from app.model.certificate import Certificate
 from app.model.engine import Interface
 from app.model.event import EventDraft, Level
 from app.netboot.wire.esl import signature_list
-from app.services.boothttp.tls import DISTRUST, TlsDoor
+from app.services.boothttp.tls import DISTRUST, RESET, TlsDoor
 from app.services.interfaces import addresses6
 
 if TYPE_CHECKING:
@@ -73,14 +73,16 @@ class Certificates:
 
     def _distrusted(self, peer: IPv4Address | IPv6Address, reason: str) -> None:
         now = self._clock.now()
-        if reason not in DISTRUST or now - self._told.get(str(peer), -TELL_SECONDS) < TELL_SECONDS:
+        if reason not in (*DISTRUST, RESET) or now - self._told.get(str(peer), -TELL_SECONDS) < TELL_SECONDS:
             return
         if len(self._told) >= _TOLD_MAX:
             self._told.clear()
         self._told[str(peer)] = now
         mac = self._mac_of(peer)
         hint = "enrol the appliance's authority: bootcart certificates export"
-        message = f"{mac or peer} does not trust this appliance's certificate: {hint}"
+        silent = "hung up amid the handshake, as firmware does that does not trust"
+        did = silent if reason == RESET else "does not trust"
+        message = f"{mac or peer} {did} this appliance's certificate: {hint}"
         data = {"why": reason.lower(), "hint": hint}
         level = Level.WARNING
         self._emit(

@@ -135,6 +135,45 @@ def test_handshakes_that_are_none(secure: Secure, silent: bool) -> None:
     secure.engine.sound()
 
 
+def test_readers_that_are_slow_or_vanish(secure: Secure) -> None:
+    def asked(path: str) -> ssl.SSLSocket:
+        def made() -> socket.socket:
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            sock.settimeout(60)
+            sock.connect((SERVER, PORT))
+            return sock
+
+        context = ssl.create_default_context(cafile=str(secure.ca))
+        secured = context.wrap_socket(netns.call(secure.reader, made), server_hostname=SERVER)
+        secured.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return secured
+
+    for number in range(12):
+        reader = asked("large.bin")
+        assert reader.recv(10 + 30_000 * (number % 3))
+        if number % 2:
+            # A reset instead of an end.
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, 0, 0, 0)) + bytes(4))
+        if number % 4 > 1:
+            reader.close()
+        else:
+            # Noise where a record should be, or nothing.
+            with socket.socket(fileno=reader.detach()) as plain:
+                plain.send(b"noise" * (number % 5))
+    with asked("large.bin") as reader:
+        count = 0
+        while octets := reader.recv(65536):
+            count += len(octets)
+    assert SIZE < count < SIZE + 1000
+
+    def left() -> bool:
+        return secure.engine.service("https").counters["connections"] == 0
+
+    netns.until(left, timeout=60, what="nobody is left")
+    secure.engine.sound()
+
+
 def test_one_address_cannot_take_all_handshakes(secure: Secure) -> None:
     held = [secure.connect() for _ in range(80)]
     try:

@@ -74,6 +74,14 @@ def test_who_gets_an_address_and_no_boot_file(name: str, world: dict[str, Any], 
     assert bench.events[-1].data["reason"] == reason
 
 
+@pytest.mark.parametrize(("port", "url"), [(8443, "https://[fd00:7::1]:8443/ipxe.efi"), (0, "")])
+def test_who_trusts_us_gets_https_or_nothing(port: int, url: str) -> None:
+    bench = Bench6(World6(machines=[_machine(https=True, bootenv="discovery")]), policy=Policy(https_port=port))
+    reply = bench.say(Kind.SOLICIT, ia(), *firmware(16, "HTTPClient")).reply
+    assert _told(reply) == (url, HTTP if url else None)
+    assert bench.events[-1].data["reason"] == ("" if url else "no-https")
+
+
 ADDRESSES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("the subnet's boot server", {"next_server": "fd00:9::9"}, {}, "fd00:9::9"),
     (

@@ -31,8 +31,8 @@ class BootFile:
 
     @property
     def http(self) -> bool:
-        """Fetched by HTTP."""
-        return self.url.startswith("http:")
+        """Fetched by HTTP or HTTPS."""
+        return self.url.startswith("http")
 
     def facts(self, subnet: Subnet6) -> dict[str, Any]:
         """What events tell of it."""
@@ -82,6 +82,7 @@ def boot_file(exchange: Exchange, subnet: Subnet6) -> BootFile:
         _NOWHERE,
         policy.http_port,
         suited=policy.loader,
+        https_port=policy.https_port,
     )
     server = server_address(exchange, subnet)
     if not found.bootfile:
@@ -90,7 +91,8 @@ def boot_file(exchange: Exchange, subnet: Subnet6) -> BootFile:
         return BootFile(Decision("this host has no IPv6 address to boot from", reason=Withheld.NOT_BOOTING))
     host = f"[{server}]"
     if "://" in found.bootfile:
-        return BootFile(found, f"http://{host}:{policy.http_port}{urlsplit(found.bootfile).path}", str(server))
+        told = urlsplit(found.bootfile)
+        return BootFile(found, f"{told.scheme}://{host}:{told.port}{told.path}", str(server))
     return BootFile(found, f"tftp://{host}/{found.bootfile}", str(server))
 
 

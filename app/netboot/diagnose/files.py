@@ -31,16 +31,22 @@ def _never_asked(case: Case) -> Found | None:
     if case.fetched(answer) or case.refused(answer) or not case.over(ready.time + patience):
         return None
     bootfile = str(answer.data["bootfile"])
-    name, http = bootfile.rpartition("/")[2], bootfile.startswith("http")
-    service, port = ("http", "TCP") if http else ("tftp", "UDP")
+    scheme, slashes, _ = bootfile.partition("://")
+    name = bootfile.rpartition("/")[2]
+    service, port = (scheme, "TCP") if slashes else ("tftp", "UDP")
     where = f"{port} port {case.facts.ports.get(service, 0)}"
+    means = f"{where} is blocked on the way, or next-server {answer.data.get('next_server') or '(none)'} is wrong"
+    do = f"allow {where} here and between; check STP on its port"
+    if service == "https":
+        means = f"{where} is blocked, or no authority of ours is in its firmware"
+        do = f"enrol it: bootcart certificates export; allow {where}"
     found = Found(
         brief=f"{name} was never asked for",
         seen=f"{name} was offered {case.ago(ready.time)} ago and never asked for by {service.upper()}",
         events=[answer, ready] if ready is not answer else [answer],
         since=ready.time,
-        means=f"{where} is blocked on the way, or next-server {answer.data.get('next_server') or '(none)'} is wrong",
-        do=f"allow {where} here and between; check STP on its port",
+        means=means,
+        do=do,
     )
     return hindered(case, found, service, where)
 

@@ -21,6 +21,8 @@ from app.services.boothttp.ranges import Part, Piece, etag, http_date
 
 PIECE_MIN, PIECE = 256 << 10, 4 << 20
 """Octets given to sendfile at a time: few at first, more where they go fast."""
+RECORDS = 64 << 10
+"""Octets encrypted at a time: four records, between which others have their turn."""
 PIECE_SECONDS = 60.0
 """How long one piece may take."""
 TAIL = 256 << 10
@@ -89,10 +91,12 @@ async def deliver(
             async with asyncio.timeout(PIECE_SECONDS):
                 await response.write(piece.head)
             moved.sent += len(piece.head)
-        await _span(request, found, piece, moved)
+        await _span(request, response, found, piece, moved)
 
 
-async def _span(request: web.BaseRequest, found: Opened, piece: Piece, moved: Progress) -> None:
+async def _span(
+    request: web.BaseRequest, response: web.StreamResponse, found: Opened, piece: Piece, moved: Progress
+) -> None:
     loop, at, end = asyncio.get_running_loop(), piece.start, piece.start + piece.count
     step = PIECE_MIN
     while at < end:
@@ -103,12 +107,24 @@ async def _span(request: web.BaseRequest, found: Opened, piece: Piece, moved: Pr
         count = _at_once(transport, found.file, at, wanted)
         if not count:
             async with asyncio.timeout(PIECE_SECONDS):
-                count = await loop.sendfile(transport, found.file, at, wanted)
+                if transport.get_extra_info("sslcontext") is None:
+                    count = await loop.sendfile(transport, found.file, at, wanted)
+                else:
+                    count = await _encrypted(response, found.file, at, min(wanted, PIECE_MIN))
         at += count
         moved.sent += count
         if count < wanted and at >= os.fstat(found.file.fileno()).st_size:
             raise ConnectionAbortedError("the file became shorter while it was sent")
         step = paced(step, time.monotonic() - began)
+
+
+async def _encrypted(response: web.StreamResponse, file: BinaryIO, at: int, wanted: int) -> int:
+    """Send so many octets through TLS, for which the kernel has no sendfile; how many there were."""
+    octets = await asyncio.get_running_loop().run_in_executor(None, os.pread, file.fileno(), wanted, at)
+    # asyncio would go on encrypting for a peer that has gone.
+    for start in range(0, len(octets), RECORDS):
+        await response.write(octets[start : start + RECORDS])
+    return len(octets)
 
 
 def _at_once(transport: asyncio.WriteTransport, file: BinaryIO, at: int, wanted: int) -> int:

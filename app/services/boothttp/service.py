@@ -96,6 +96,7 @@ class BootHttpService:
         self.port = port
         self._door: Door = door or PlainDoor(keep)
         self.name = self._door.name
+        self._spoken = self.name.upper()
         self.listening: tuple[str, ...] = ()
         self.tap: Tap = no_tap
         names = ("requests", "sent", "bytes", "aborted", "missing", "refused", "malformed", "dropped", "connections")
@@ -216,7 +217,7 @@ class BootHttpService:
         if answer is None:
             self.counters["missing"] += 1
             shown = masked(path)
-            words = f"asked for {shown or 'the top'} by HTTP, which is not there"
+            words = f"asked for {shown or 'the top'} by {self._spoken}, which is not there"
             level = Level.DEBUG if hopeful(path) else Level.INFO
             facts = {"path": shown, "like": found.like}
             self._tell("http.missing", words, peer, found.mac, facts, level, limited=True)
@@ -259,7 +260,7 @@ class BootHttpService:
             response.content_length = part.count
         facts: dict[str, Any] = {"path": served.path, "role": served.role.value, **served.facts}
         if served.role in _TOLD_AT_START and not only_head and part.count:
-            words = f"fetches {served.path} by HTTP"
+            words = f"fetches {served.path} by {self._spoken}"
             self._tell("http.started", words, peer, found.mac, {**facts, "size": part.count})
         began = time.monotonic()
         moved = Progress()
@@ -333,7 +334,7 @@ class BootHttpService:
 
     def _tell_sent(self, peer: Address, served: Served, mac: str, part: Part, seconds: float) -> None:
         def said() -> Said:
-            words = f"{transfer_words(served.path, part.count, seconds)} by HTTP"
+            words = f"{transfer_words(served.path, part.count, seconds)} by {self._spoken}"
             facts = {"path": served.path, "bytes": part.count, "seconds": seconds, "status": part.status}
             facts |= {"role": served.role.value, **served.facts}
             level = Level.DEBUG if part.status == 206 and served.role is Role.FILE else Level.INFO
@@ -346,7 +347,7 @@ class BootHttpService:
 
     def _refuse(self, path: str, peer: Address, mac: str, why: str, status: int, *, reason: str = "") -> web.Response:
         self.counters["refused"] += 1
-        words = f"was refused {path} by HTTP: {why}"
+        words = f"was refused {path} by {self._spoken}: {why}"
         facts = {"path": path, "why": why, "status": status, "role": Role.FILE.value, "reason": reason}
         self._tell("http.refused", words, peer, mac, facts, Level.WARNING, limited=True)
         # The peer learns no more than that there is nothing for it.

@@ -41,6 +41,8 @@ DISTRUST = frozenset(
     }
 )
 """What a peer says that does not know our authority."""
+RESET = "RESET"
+"""It hung up amid the handshake."""
 
 
 class Issued(Protocol):
@@ -164,6 +166,10 @@ class TlsDoor:
         except ssl.SSLError as error:
             transport.abort()
             self._distrusted(peer, error.reason or "")
+        except ConnectionResetError:
+            # EDK2 says nothing to whom it does not trust.
+            transport.abort()
+            self._distrusted(peer, RESET)
         except (OSError, asyncio.CancelledError):
             transport.abort()
         else:

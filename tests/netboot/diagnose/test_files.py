@@ -40,6 +40,20 @@ def test_d10_offered_and_never_asked_for(name: str, by: str, port: str) -> None:
     assert problems(judged(recorded(name), 60)) == {"D10"}
 
 
+def test_d10_firmware_that_trusts_nobody_never_asks_by_https() -> None:
+    story = [
+        event.model_copy(update={"data": {**event.data, "bootfile": "https://10.77.0.1:8443/ipxe.efi"}})
+        if event.data.get("bootfile")
+        else event
+        for event in upto(recorded("uefi-http-blocked"), kind("dhcp.ack"))
+    ]
+    one = judged(story, 15, world=facts(ports={"tftp": 69, "http": 8090, "https": 8443}))["D10"]
+
+    assert one.seen.endswith("never asked for by HTTPS")
+    assert one.means == "TCP port 8443 is blocked, or no authority of ours is in its firmware"
+    assert "bootcart certificates export" in one.do
+
+
 def test_d10_names_what_is_in_the_way_on_this_host() -> None:
     story = upto(recorded("uefi-blocked"), kind("dhcp.ack"))
     down = Service(
