@@ -21,7 +21,7 @@ MISSED = frozenset(
 """What is not met yet, as docs/benchmarks.md says."""
 
 
-@pytest.mark.parametrize("name", ["dhcp", "tftp", "http", "script", "storm"])
+@pytest.mark.parametrize("name", ["dhcp", "tftp", "http", "script", "storm", "fuzz"])
 def test_what_must_be_met_is(name: str, tmp_path: Path) -> None:
     said: list[str] = []
     verdicts = importlib.import_module(f"tests.bench.{name}").bench(tmp_path, 3, 2.0, said.append)
