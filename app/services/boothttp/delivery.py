@@ -21,6 +21,8 @@ from app.services.boothttp.ranges import Part, Piece, etag, http_date
 
 PIECE_MIN, PIECE = 256 << 10, 4 << 20
 """Octets given to sendfile at a time: few at first, more where they go fast."""
+TURN = 1 << 20
+"""After larger pieces that a connection took at once, others get their turn: a reader may be as fast as this host."""
 RECORDS = 64 << 10
 """Octets encrypted at a time: four records, between which others have their turn."""
 PIECE_SECONDS = 60.0
@@ -105,7 +107,8 @@ async def _span(
             raise ConnectionResetError("the peer is gone")
         wanted, began = min(step, end - at), time.monotonic()
         count = _at_once(transport, found.file, at, wanted)
-        if not count:
+        at_once = bool(count)
+        if not at_once:
             async with asyncio.timeout(PIECE_SECONDS):
                 if transport.get_extra_info("sslcontext") is None:
                     count = await loop.sendfile(transport, found.file, at, wanted)
@@ -115,6 +118,8 @@ async def _span(
         moved.sent += count
         if count < wanted and at >= os.fstat(found.file.fileno()).st_size:
             raise ConnectionAbortedError("the file became shorter while it was sent")
+        if at_once and step > TURN:
+            await asyncio.sleep(0)
         step = paced(step, time.monotonic() - began)
 
 
