@@ -70,6 +70,13 @@ _SUBNET_FIELDS = (
     Option("--stateless", "IPv6: give boot files, no addresses", "switch", "stateless"),
     Option("--shared-network", "subnets that share this name share a link", field="shared_network", metavar="NAME"),
     Option("--reservations-only", "give addresses to machines with a reservation alone", "switch", "reservations_only"),
+    Option(
+        "--kept-for-known",
+        "so many addresses, the last of its ranges, for machines on record alone",
+        "number",
+        "kept_for_known",
+        metavar="COUNT",
+    ),
     Option("--interface", "serve it on this interface only", field="interface", keys="interfaces"),
     Option("--https", "firmware here trusts this appliance: HTTP boot goes by HTTPS", "switch", "https"),
     Option("--confirmed", "another DHCP server on the segment is accepted", "switch", "confirmed"),

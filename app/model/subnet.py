@@ -126,6 +126,9 @@ class Subnet(Model):
         default=None, ge=60, le=31_536_000, description="seconds, for machines with a reservation; none: lease_time"
     )
     reservations_only: bool = False
+    kept_for_known: int = Field(
+        default=0, ge=0, description="the last so many addresses of its last range go to machines on record alone"
+    )
     pickers: Pickers = Field(default=PICKERS, description="how an address is found, in this order")
     identity: Identity = Field(default=Identity.MAC, description="what clients are told apart by")
     shared_network: str = Field(
@@ -157,11 +160,20 @@ class Subnet(Model):
             for other in self.ranges[:number]:
                 if span.start in other or span.end in other or other.start in span:
                     raise ValueError(f"ranges.{number}: {span.start}-{span.end} overlaps {other.start}-{other.end}")
+        room = self.ranges[-1].size if self.ranges else 0
+        if self.kept_for_known > room:
+            raise ValueError(f"kept_for_known: {self.kept_for_known} is more than its last range holds ({room})")
         if self.router is not None and self.router not in self.cidr:
             raise ValueError(f"router: {self.router} is not in {self.cidr}")
         if not self.pickers or len(set(self.pickers)) != len(self.pickers):
             raise ValueError("pickers: name at least one, and each once")
         return self
+
+    @property
+    def kept(self) -> range:
+        """The addresses, as numbers, that go to machines on record alone."""
+        end = int(self.ranges[-1].end) + 1 if self.kept_for_known else 0
+        return range(end - self.kept_for_known, end)
 
 
 class Reservation(Model):

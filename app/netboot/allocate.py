@@ -17,7 +17,7 @@ from app.netboot.clockset import reclocked
 from app.netboot.firmware import Firmware
 from app.netboot.identity import Client, holds, lease_key, owns, same
 from app.netboot.offers import Offer, Offers
-from app.netboot.pool import Pool, Usable
+from app.netboot.pool import Pool
 from app.netboot.quarantine import QUARANTINE_SECONDS, kept_back
 from app.netboot.reserved import reservation_of
 from app.netboot.view import NetworkView
@@ -194,7 +194,7 @@ class LeaseTable:
                 if found is None or self.refusal(client, subnet, view, found, now, excluded=excluded):
                     return None
                 return Choice(found, how)
-            return _take(pool, picker, fresh, usable)
+            return pool.take(picker, fresh, usable)
 
         for picker in pickers:
             if (choice := picked(picker)) is not None:
@@ -207,6 +207,8 @@ class LeaseTable:
             for picker in pooled:
                 if (choice := picked(picker)) is not None:
                     return choice
+        if client.known and (kept := next(filter(usable, subnet.kept), None)) is not None:
+            return Choice(IPv4Address(kept), "kept for machines on record")
         for number, how in self._offers.yielding(client.known, now + self._offer_seconds - RECLAIM_SECONDS):
             address = IPv4Address(number)
             if self.refusal(client, subnet, view, address, now, excluded=excluded) in (Refusal.NONE, Refusal.OFFERED):
@@ -234,6 +236,8 @@ class LeaseTable:
                 return Refusal.OUTSIDE
             if subnet.reservations_only:
                 return Refusal.RESERVATIONS_ONLY
+            if subnet.kept_for_known and not client.known and int(address) in subnet.kept:
+                return Refusal.KEPT
         number = int(address)
         pending = self._pending.get(number)
         if pending is not None and not same(pending[0], client):
@@ -386,14 +390,6 @@ class LeaseTable:
             if record.state in (LeaseState.BOUND, LeaseState.DECLINED) and record.expires > after
         ]
         heapq.heapify(self._due)
-
-
-def _take(pool: Pool, picker: Picker, fresh: Usable, usable: Usable) -> Choice | None:
-    if picker is Picker.NEXT_FREE and (found := pool.take_fresh(fresh)) is not None:
-        return Choice(found, "free")
-    if picker is Picker.MOST_EXPIRED and (found := pool.take_stale(usable)) is not None:
-        return Choice(found, "unused for longest")
-    return None
 
 
 def _live(record: Lease, now: float) -> bool:

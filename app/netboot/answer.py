@@ -183,6 +183,8 @@ def _chosen(exchange: Exchange, subnet: Subnet) -> Choice:
 def _exhausted(exchange: Exchange, subnet: Subnet) -> Answer:
     size = sum(span.size for span in subnet.ranges)
     words = f"subnet {subnet.name} has no free address left of {size}" if size else f"subnet {subnet.name} has no range"
+    if subnet.kept_for_known and not exchange.client.known:
+        words += f", {subnet.kept_for_known} of them kept for machines on record"
     if exchange.table.first_exhausted(subnet):
         exchange.emit(
             "dhcp.exhausted",

@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     RESERVED = "reserved-for-another"
     MOVED = "reserved-elsewhere"
     QUARANTINED = "declined-before"
+    KEPT = "kept-for-machines-on-record"
     RESERVATIONS_ONLY = "reservations-only"
     NOT_PICKED = "no-picker"
     EXHAUSTED = "pool-exhausted"

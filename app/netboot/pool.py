@@ -7,7 +7,8 @@ import heapq
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
 
-from app.model.subnet import Range, Subnet
+from app.model.subnet import Picker, Range, Subnet
+from app.netboot.choice import Choice
 
 # A lap over the ranges finds every free address; what became free in a way nobody told us of is found by the next lap.
 _LAP_SECONDS = 10.0
@@ -63,6 +64,14 @@ class Pool:
         self._stale = [(when, address) for when, address in ended if address in self]
         self._ended = {address: when for when, address in self._stale}
         heapq.heapify(self._stale)
+
+    def take(self, picker: Picker, fresh: Usable, usable: Usable) -> Choice | None:
+        """The address that a picker finds; `fresh`: it was never leased."""
+        if picker is Picker.NEXT_FREE and (found := self.take_fresh(fresh)) is not None:
+            return Choice(found, "free")
+        if picker is Picker.MOST_EXPIRED and (found := self.take_stale(usable)) is not None:
+            return Choice(found, "unused for longest")
+        return None
 
     def take_fresh(self, usable: Usable) -> IPv4Address | None:
         """The next address that was never leased."""

@@ -47,6 +47,7 @@ _REFUSED: dict[Refusal, str] = {
     Refusal.RESERVED: "{address} is reserved for another machine",
     Refusal.MOVED: "another address than {address} is reserved for it",
     Refusal.QUARANTINED: "{address} was found in use by somebody else",
+    Refusal.KEPT: "{address} is kept for machines on record",
     Refusal.RESERVATIONS_ONLY: "subnet {subnet} gives addresses only to machines with a reservation",
 }
 

@@ -12,7 +12,8 @@ from app.netboot.allocate import LeaseTable
 from app.netboot.choice import Refusal
 from app.netboot.identity import Client, distinctive
 from app.netboot.token import Claims, TokenKind, mint, verify
-from tests.netboot.dhcpworld import MAC, OTHER, SERVER, THIRD, World, machine, subnet
+from app.netboot.wire import options as opt
+from tests.netboot.dhcpworld import MAC, OTHER, SERVER, THIRD, Bench, World, machine, request, subnet
 
 NOW = 1_000_000.0
 GONE = LeaseState.RELEASED
@@ -147,6 +148,20 @@ def test_v11_a_known_machine_gets_through_a_flood() -> None:
     assert choose(table, OTHER, world, known=True) == (at(100), "offered to a stranger")
     # One that was offered its own former address by name takes it back from the stranger.
     assert choose(table, MAC, world, known=True) == (at(101), "lease")
+
+
+def test_v11_strangers_that_take_their_leases_leave_what_is_kept() -> None:
+    net = subnet(ranges=(Range(start=at(100), end=at(107)),), kept_for_known=2)
+    bench = Bench(World(nets=[net], machines=[machine()]))
+    taken = [str(bench.bind(stranger(number)).yiaddr) for number in range(6)]
+    refused = bench.ask(request(mac=OTHER, options={opt.REQUESTED_ADDRESS: at(107).packed}))
+
+    assert (refused.reply, refused.reason) == (None, "pool-exhausted")
+    assert refused.why == "subnet rack7 has no free address left of 8, 2 of them kept for machines on record"
+    given = str(bench.bind(MAC).yiaddr)
+    assert {given, *taken} == {str(at(last)) for last in range(100, 107)}
+    # One that asks for a kept address by name, as after a restart, is refused it.
+    assert bench.table.refusal(Client(OTHER), net, bench.world, at(107), bench.now) is Refusal.KEPT
 
 
 def test_f14_a_flood_does_not_keep_strangers_out() -> None:

@@ -29,6 +29,7 @@ _HINTS = {
     "next_server": "write it like 10.7.0.1",
     "ranges": "write each like 10.7.0.100-10.7.0.200",
     "mode": "one of " + ", ".join(mode.value for mode in SubnetMode),
+    "kept_for_known": "so many addresses, of the last range; 0: none",
     "lease_time": "seconds, from 60 to 31536000",
     "pickers": "some of hint, next-free, most-expired, point-to-point, none, in order",
     "identity": "one of mac, client-id",

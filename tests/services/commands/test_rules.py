@@ -96,6 +96,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], type[BootcartError], str, str]] = 
         "ranges.1",
         "make one of the two",
     ),
+    ("subnets", "more kept than there is", _subnet(kept_for_known=102), InvalidError, "kept_for_known", "(101)"),
     ("subnets", "misspelt field", _subnet(rnages=[]), InvalidError, "rnages", "did you mean ranges?"),
     ("subnets", "no name", {"cidr": "10.8.0.0/24"}, InvalidError, "name", "letters"),
     ("subnets", "bad name", _subnet(name="../x"), InvalidError, "name", "letters"),
