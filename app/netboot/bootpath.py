@@ -31,7 +31,7 @@ _INITRD = re.compile(r"^(?:initrd|initramfs)[^/]*$", re.IGNORECASE)
 # GRUB's lists of modules, U-Boot's scripts and device trees; a Raspberry Pi's ROM everything under its serial number
 # first, then what few models have.
 _HOPEFUL = re.compile(
-    r"^(?:(?:.*/)?(?:autoexec\.ipxe|revocations_?\w*\.efi|shim_certificate_?\w*\.efi|pxelinux\.cfg/.*)"
+    r"^(?:(?:.*/)?(?:autoexec\.ipxe|revocations_?\w*\.efi|shim_certificate_?\w*\.efi|pxelinux\.cfg(?:/.*)?)"
     r"|boot\.scr(?:\.uimg)?|dtb(?:/.*)?"
     r"|(?:.*/)?(?:grub\.cfg-[0-9A-Fa-f-]+|(?:command|crypto|fs|terminal)\.lst)"
     r"|[0-9a-f]{8}/.*|(?:bootsig|dt-blob|vl805)\.(?:bin|sig)|pieeprom\.(?:sig|upd)|recover4?\w*\.elf|autoboot\.txt)$"

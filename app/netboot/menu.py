@@ -12,7 +12,12 @@ MENU_TEMPLATE = "pxelinux"
 """The template of a boot environment that is its menu."""
 MENU_FOLDER = "pxelinux.cfg"
 MENU_DEFAULT = f"{MENU_FOLDER}/default"
+UNTOLD = "untold"
+"""Stands for the processor of firmware that does not tell it when it asks for an address."""
 _PLACE = re.compile(r"^menus/([a-z0-9]{2,16})/(.+)$")
+# U-Boot's last names for a menu tell its processor in its own words; `arm` is 32 bits or 64.
+_WORDS = {"riscv": "riscv64", "x86": "amd64"}
+_TELLS = re.compile(rf"^{re.escape(MENU_FOLDER)}/default-({'|'.join(_WORDS)})(?:-|$)")
 _ETHERNET = r"01-([0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5})"
 _MENU = re.compile(rf"^(?:.*/)?{re.escape(MENU_FOLDER)}(?:/(?:{_ETHERNET}|default(?:-[a-z0-9_.]+)*))?$")
 
@@ -35,7 +40,7 @@ def menu_of(path: str) -> str | None:
 
 def menu_file(architecture: str) -> str:
     """The boot file for firmware that takes a menu: what it looks for beside it tells of which processor it is."""
-    return f"menus/{architecture}/{MENU_FOLDER}" if architecture else MENU_FOLDER
+    return f"menus/{architecture or UNTOLD}/{MENU_FOLDER}"
 
 
 def menu_path(mac: str, architecture: str) -> str:
@@ -47,7 +52,10 @@ def menu_path(mac: str, architecture: str) -> str:
 def menu_place(path: str) -> tuple[str, str]:
     """The processor that a path tells of, empty where it does not, and the path as it is in the tree."""
     found = _PLACE.match(path)
-    return (found[1], found[2]) if found is not None else ("", path)
+    if found is None:
+        return "", path
+    tells = _TELLS.match(found[2]) if found[1] == UNTOLD else None
+    return _WORDS[tells[1]] if tells is not None else found[1], found[2]
 
 
 def failure_menu(title: str, lines: Sequence[str]) -> str:

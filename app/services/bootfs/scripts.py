@@ -11,7 +11,7 @@ from app.model.machine import Machine, stranger
 from app.netboot.bootpath import ANSWER_FOLDER, answer_path, report_path, script_path
 from app.netboot.decide import bootenv_of
 from app.netboot.grub import GRUB_TEMPLATE, failure_config, quoted
-from app.netboot.menu import MENU_TEMPLATE, failure_menu
+from app.netboot.menu import MENU_TEMPLATE, UNTOLD, failure_menu
 from app.netboot.render import RenderError, architectures, failure_script, render
 from app.netboot.token import MASK
 from app.netboot.view import NetworkView
@@ -71,7 +71,7 @@ def choose(mac: str, view: NetworkView, architecture: str = "") -> Choice:
     `architecture`: its processor, where its firmware tells it now.
     """
     machine = machine_of(mac, view)
-    if architecture:
+    if architecture and architecture != UNTOLD:
         machine = machine.model_copy(update={"architecture": architecture})
     reservation = next((each for each in view.reservations_for(mac) if each.never_boot), None)
     if machine.held:

@@ -33,7 +33,7 @@ from app.netboot.bootpath import (
 )
 from app.netboot.grub import CONFIG, config_of
 from app.netboot.loaders import signed_ipxe
-from app.netboot.menu import MENU_DEFAULT, menu_of, menu_place
+from app.netboot.menu import MENU_DEFAULT, UNTOLD, menu_of, menu_place
 from app.netboot.render import GIVE_BACK, RenderError
 from app.netboot.token import Claims, TokenKind, TokenRefusedError, require
 from app.netboot.view import NetworkView
@@ -119,10 +119,10 @@ class BootFs:
             return self._autoexec(request)
         architecture, path = menu_place(request.path)
         menu = menu_of(path)
-        if architecture or menu is not None:
-            request = replace(request, path=path)
-            common = MENU_DEFAULT
-            return self._file(path) if menu is None else self._configured(request, menu, MENU, common, architecture)
+        if menu is not None:
+            return self._configured(replace(request, path=path), menu, MENU, MENU_DEFAULT, architecture)
+        if architecture:
+            return self._file(path)
         mac = script_mac(request.path)
         if mac is not None:
             return self._script(request, mac)
@@ -281,7 +281,8 @@ class BootFs:
         if self._files.there(request.path) or self._files.there(common):
             return self._file(request.path)
         mac = mac or self.mac_of(request.peer)
-        return self._script(request, mac, template, architecture) if mac else None
+        known = architecture != UNTOLD or machine_of(mac, self._view).architecture
+        return self._script(request, mac, template, architecture) if mac and known else None
 
     def _script(self, request: FileRequest, mac: str, template: str = BOOT, architecture: str = "") -> Answer:
         """A machine's own script; `architecture`: its processor, as its firmware told now."""

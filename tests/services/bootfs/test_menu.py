@@ -37,8 +37,8 @@ def test_the_names_a_menu_is_asked_for_by(path: str, mac: str | None) -> None:
 
 
 def test_a_machine_without_an_ethernet_address_takes_the_menu_of_who_asks() -> None:
-    assert (menu_of(menu_path(MAC, "arm64")), menu_of(menu_path("", ""))) == (MAC, "")
-    assert (menu_file(""), menu_file("armhf")) == ("pxelinux.cfg", "menus/armhf/pxelinux.cfg")
+    assert [menu_of(menu_path(*one)) for one in ((MAC, "arm64"), ("", ""))] == [MAC, ""]
+    assert (menu_file(""), menu_file("armhf")) == ("menus/untold/pxelinux.cfg", "menus/armhf/pxelinux.cfg")
     assert menu_place("menus/arm64/discovery/vmlinuz") == ("arm64", "discovery/vmlinuz")
     assert menu_place("menus/../x") == ("", "menus/../x")
 
@@ -86,6 +86,22 @@ def test_where_it_looks_tells_of_which_processor_it_is(arm64: World) -> None:
     assert isinstance(kernel, Served)
     assert (kernel.path, kernel.role) == ("discovery/amd64/vmlinuz", Role.KERNEL)
     assert arm64.ask("menus/arm64/boot/52-54-00-00-00-07.ipxe") is None
+
+
+def test_firmware_that_told_no_processor_tells_it_by_the_last_names_it_asks_for(arm64: World) -> None:
+    """Debian's U-Boot for RISC-V sends no architecture type, and asks for its own menu before `default-riscv`."""
+    here = "menus/untold/pxelinux.cfg"
+    known = arm64.view.machines.pop(MAC)
+    arm64.view.prefs["unknown-bootenv"] = "discovery"
+
+    for name in ("", "/01-52-54-00-00-00-07", "/default-arm-board", "/default"):
+        assert arm64.ask(here + name) is None, name
+    assert "there is nothing for riscv64 machines in Discovery" in _menu(arm64, f"{here}/default-riscv-generic")
+    assert "KERNEL discovery/amd64/vmlinuz" in _menu(arm64, f"{here}/default-x86")
+    assert isinstance(arm64.ask("menus/untold/discovery/amd64/vmlinuz"), Served)
+    # A record that names it will do.
+    arm64.view.machines[MAC] = known
+    assert f"KERNEL {KERNEL}\n" in _menu(arm64, f"{here}/01-52-54-00-00-00-07")
 
 
 def test_over_http_its_files_are_urls(arm64: World) -> None:
