@@ -71,7 +71,7 @@ def test_taken_ports_fail_alone_and_recover(lan: netns.Segment, artefacts: Path)
             rows = [line.split("\t") for line in engine.told("services", "list").splitlines()]
             assert {row[0]: row[1] for row in rows} == {
                 "interfaces": "up", "content": "up", "probe": "up", "router": "up", "proxydhcp": "up", "tftp": "up",
-                "dhcp": "failed", "http": "failed",
+                "dhcp": "failed", "http": "failed", "dhcp6": "disabled",
             }  # fmt: skip
             assert {row[0]: row[4] for row in rows if row[4]} == {name: reasons[name] for name in ("dhcp", "http")}
 
@@ -110,7 +110,7 @@ def test_an_ordinary_user_with_two_capabilities(lan: netns.Segment, artefacts: P
             info = engine.ask(engine.client.info())
             assert (info.user, info.ready) == ("nobody", True)
             states = {each.name: each.state for each in engine.ask(engine.client.services.list()).items}
-            assert states.pop("proxydhcp") is ServiceState.DISABLED
+            assert states.pop("proxydhcp") is states.pop("dhcp6") is ServiceState.DISABLED
             assert set(states.values()) == {ServiceState.UP}
             assert ":4011 " not in netns.run(lan.server, ["ss", "-lunH"]).stdout
             with pytest.raises(NotFoundError) as refused:
