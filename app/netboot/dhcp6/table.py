@@ -89,9 +89,8 @@ class Lease6Table:
         if number is None:
             number = self._unused(holder, subnet, now)
         if number is None and holder.known:
-            number = next(
-                (each for each, _ in self._offers.yielding(known=True, until=now) if _within(subnet.ranges, each)), None
-            )
+            strangers = (each for each, _ in self._offers.yielding(known=True, until=now))
+            number = next((each for each in strangers if self._unleased(holder, subnet, each, now)), None)
         if number is not None:
             self._exhausted.discard(subnet.name)
             self._give_back(*self._offers.put(Offer(number, holder.key, holder.known, now + OFFER_SECONDS)))
@@ -111,6 +110,13 @@ class Lease6Table:
 
     def may_have(self, holder: Holder, subnet: Subnet6, number: int, now: float) -> bool:
         """This client may have this address of this subnet now."""
+        if not self._unleased(holder, subnet, number, now):
+            return False
+        offered = self._offers.at(number)
+        return offered is None or offered.key == holder.key or offered.expires <= now
+
+    def _unleased(self, holder: Holder, subnet: Subnet6, number: int, now: float) -> bool:
+        """Nobody else has a lease of this address of the subnet, or is about to."""
         if not _within(subnet.ranges, number):
             return False
         pending = self._pending.get(number)
@@ -121,8 +127,7 @@ class Lease6Table:
             same_card = bool(holder.mac) and record.mac == holder.mac and record.client_id != holder.duid
             if record.state is LeaseState.DECLINED or not (_key(record) == holder.key or same_card):
                 return False
-        offered = self._offers.at(number)
-        return offered is None or offered.key == holder.key or offered.expires <= now
+        return True
 
     def _unused(self, holder: Holder, subnet: Subnet6, now: float) -> int | None:
         ranges, free = self._free.get(subnet.name, ((), OrderedDict[int, None]()))
