@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import ConflictError
 from app.model.engine import ServiceState
-from app.model.subnet import SubnetMode
+from app.model.subnet import Subnet, SubnetMode
 from app.screens.areas.area import ListArea
 from app.screens.dialogs.form import Form, Row
 from app.screens.dialogs.frame import Ask, Page
@@ -141,6 +141,7 @@ async def test_a_subnet_from_an_interface_takes_two_keys(size: tuple[int, int]) 
         await stage.press("y")
         await stage.until(lambda: "eth1" in client.subnets.items, "saved")
         made = client.subnets.resolve("eth1")
+        assert isinstance(made, Subnet)
         assert (made.mode, made.interface, str(made.router)) == (SubnetMode.AUTHORITATIVE, "eth1", "10.7.0.1")
         await stage.press("z")
         await stage.until(lambda: "eth1" not in client.subnets.items, "taken back")
@@ -158,6 +159,7 @@ async def test_a_subnet_beside_another_server_is_a_proxy_with_two_keys() -> None
         await stage.press("y")
         await stage.until(lambda: "eth2" in client.subnets.items, "saved")
         made = client.subnets.resolve("eth2")
+        assert isinstance(made, Subnet)
         assert (made.mode, made.ranges, made.confirmed) == (SubnetMode.PROXY, (), False)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import ConflictError
 from app.model.hostplan import RESTART_FOR_HOST, HostPlan
+from app.model.subnet import Subnet
 from app.screens.dialogs.form import Form
 from app.screens.dialogs.frame import Ask, Page
 from app.screens.wizard.outcome import tell
@@ -125,8 +126,9 @@ async def test_ux17_another_server_means_proxy() -> None:
         assert "--mode proxy" in text
         await stage.press("y")
         await stage.until(lambda: "eth2" in stage.client.subnets.items, "saved")
-        assert stage.client.subnets.items["eth2"].mode.value == "proxy"
-        assert not stage.client.subnets.items["eth2"].confirmed
+        made = stage.client.subnets.items["eth2"]
+        assert isinstance(made, Subnet)
+        assert (made.mode.value, made.confirmed) == ("proxy", False)
 
 
 async def test_authoritative_where_another_server_answers_wants_the_interface_typed() -> None:
@@ -145,7 +147,9 @@ async def test_authoritative_where_another_server_answers_wants_the_interface_ty
         await stage.type("eth2")
         await stage.press("enter")
         await stage.until(lambda: "eth2" in stage.client.subnets.items, "saved")
-        assert stage.client.subnets.items["eth2"].confirmed
+        made = stage.client.subnets.items["eth2"]
+        assert isinstance(made, Subnet)
+        assert made.confirmed
 
 
 async def test_without_the_launcher_the_commands_are_shown_to_be_run_by_hand() -> None:
