@@ -10,7 +10,6 @@ from app.netboot.optionset import FACTS
 Table = Callable[[Iterable[str], Iterable[Iterable[str]]], Iterator[str]]
 
 
-
 def options_page(note: str, table: Table) -> str:
     """docs/reference/options.md."""
     settable = [option for option in everything() if not option.computed]

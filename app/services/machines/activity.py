@@ -19,6 +19,8 @@ Recall = Callable[[uuid.UUID], Sequence[Event]]
 
 EVENTS_MAX = 200
 BUSY_MAX = 1024
+HELD_MAX = 20_000
+"""Events of all that are busy together: a thousand booting machines have fewer, made-up ones any number."""
 KNOWN_MAX = 200_000
 IDLE_MAX = 20_000
 
@@ -48,6 +50,7 @@ class Activity:
         self._listed = listed
         self._lock = threading.Lock()
         self._busy: OrderedDict[uuid.UUID, _Track] = OrderedDict()
+        self._held = 0
         self._idle: OrderedDict[uuid.UUID, tuple[Standing, float]] = OrderedDict()
         self._known: set[uuid.UUID] | None = None
 
@@ -69,10 +72,12 @@ class Activity:
                 track = self._busy[event.machine] = _Track(whole=whole)
                 self._idle.pop(event.machine, None)
             self._busy.move_to_end(event.machine)
+            self._held += len(track.events) < EVENTS_MAX
             track.events.append(event)
             track.boot = None
-            if len(self._busy) > BUSY_MAX:
+            while len(self._busy) > BUSY_MAX or self._held > HELD_MAX:
                 key, left = self._busy.popitem(last=False)
+                self._held -= len(left.events)
                 if left.whole and self._listed(key):
                     newest = left.events[-1].time
                     self._rest(key, self._current(left, newest), newest)
@@ -120,7 +125,8 @@ class Activity:
     def forget(self, machine: uuid.UUID) -> None:
         """Read the ring again at the next call: what belongs to the machine has changed."""
         with self._lock:
-            self._busy.pop(machine, None)
+            track = self._busy.pop(machine, None)
+            self._held -= len(track.events) if track is not None else 0
             self._idle.pop(machine, None)
             if self._known is not None:
                 self._known.add(machine)
@@ -129,7 +135,9 @@ class Activity:
         """Lay what the ring kept before what came since; what came in while it was read is in both."""
         if not track.whole:
             merged = {event.id: event for event in (*earlier, *track.events)}
+            self._held -= len(track.events)
             track.events = deque((merged[key] for key in sorted(merged)), maxlen=EVENTS_MAX)
+            self._held += len(track.events)
             track.whole = True
             track.boot = None
 

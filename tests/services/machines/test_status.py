@@ -88,8 +88,11 @@ def test_a_stranger_we_stay_silent_to_has_not_failed(world: World) -> None:
     assert (status.state.value, status.reason) == ("new", "OFFER: no subnet covers it")
 
 
-def test_a_fleet_larger_than_memory_is_read_from_the_ring(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity, "BUSY_MAX", 3)
+@pytest.mark.parametrize("bound", [("BUSY_MAX", 3), ("HELD_MAX", 12), ("HELD_MAX", 1)])
+def test_a_fleet_larger_than_memory_is_read_from_the_ring(
+    world: World, monkeypatch: pytest.MonkeyPatch, bound: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(activity, *bound)
     monkeypatch.setattr(activity, "IDLE_MAX", 5)
     for number in range(1, 11):
         world.boot(mac(number), upto="loader" if number % 2 else "")
