@@ -23,7 +23,8 @@ from app.store.loader_rows import Kept
 
 KEPT_MAX = 4096
 """Machines remembered, of those that were given a loader and of those on a course: strangers are without number."""
-THERE_SECONDS = 30.0
+THERE_SECONDS = 2.0
+"""For so long a look at which loaders there are is good: a rack that boots at once takes one."""
 _AUTO = LoaderChoice.AUTO
 _MACHINE, _CARD = "mac ", "card "
 
