@@ -13,8 +13,6 @@ MISSED = frozenset(
     (
         "DORA/s to Kea",
         "DORA/s to dnsmasq",
-        "p99 at 500 DORA/s",
-        "boot scripts/s to uvicorn and Starlette",
         "storm of 1000, CPU of a machine to that of the first 100",
     )
 )
