@@ -134,7 +134,7 @@ def assemble(settings: Settings, clock: Clock, store: Store, stop: Callable[[str
     dhcp = DhcpService(
         view=segments.gate,
         journal=store.leases,
-        leases=store.leases.load,
+        leases=store.directory.leases,
         interfaces=interfaces,
         emit=emit,
         clock=clock,

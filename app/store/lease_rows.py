@@ -22,16 +22,18 @@ def load(connection: Connection) -> list[Lease]:
 
 def _lease(each: sa.Row[Any]) -> Lease:
     try:
-        return Lease.model_construct(
-            address=IPv4Address(each.address),
-            mac=each.mac,
-            client_id=each.client_id,
-            subnet=each.subnet,
-            state=LeaseState(each.state),
-            since=each.since,
-            expires=each.expires,
-            hostname=each.hostname,
-            interface=each.interface,
+        return Lease.trusted(
+            {
+                "address": IPv4Address(each.address),
+                "mac": each.mac,
+                "client_id": each.client_id,
+                "subnet": each.subnet,
+                "state": LeaseState(each.state),
+                "since": each.since,
+                "expires": each.expires,
+                "hostname": each.hostname,
+                "interface": each.interface,
+            }
         )
     except ValueError as error:
         raise BootcartError(
