@@ -16,7 +16,7 @@ MISSED = frozenset(
         "storm of 1000, CPU of a machine to that of the first 100",
     )
 )
-"""What is not met yet, as docs/benchmarks.md says."""
+"""What is not met, or not by every host, as docs/benchmarks.md says."""
 
 
 @pytest.mark.parametrize("name", ["dhcp", "tftp", "http", "script", "storm", "fuzz"])
