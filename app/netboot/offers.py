@@ -82,9 +82,10 @@ class Offers:
     def yielding(self, known: bool, until: float) -> Iterator[tuple[int, str]]:
         """Addresses of offers that give way to another client, oldest first, and why they do.
 
-        To a known machine a stranger's does at once; to its like, one does that expires before `until`.
+        To a known machine a stranger's does at once; to its like, one does that expires before `until`. Nothing may be
+        offered while it is looked through: a flood asks thousands of times a second, and mostly the first tells all.
         """
-        offers = tuple(self._by_address.values())
+        offers = self._by_address.values()
         if known:
             yield from ((offer.address, "offered to a stranger") for offer in offers if not offer.known)
         for offer in offers:

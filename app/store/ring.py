@@ -13,7 +13,7 @@ from app.store import tables
 
 KEEP = 50_000
 KEEP_PER_MACHINE = 200
-OLDER_MAX = 150_000
+OLDER_MAX = 50_000
 STEP = 256
 """Prune after so many new events: each step is short, because leases wait behind it."""
 

@@ -21,7 +21,7 @@ EVENTS_MAX = 200
 BUSY_MAX = 1024
 HELD_MAX = 20_000
 """Events of all that are busy together: a thousand booting machines have fewer, made-up ones any number."""
-KNOWN_MAX = 200_000
+KNOWN_MAX = 50_000
 IDLE_MAX = 20_000
 
 

@@ -29,6 +29,8 @@ REPLAY_SECONDS = 900.0
 """Machines heard this shortly before the engine started are looked at again."""
 RECHECK_SECONDS = 30.0
 """A problem is looked at again this often: a heartbeat, or another machine, may have mended it without an event."""
+WAITING_MAX = 10_000
+"""Machines that wait for a look; where so many do, strangers are looked at with what they do next."""
 OPEN_MAX = 4096
 """Machines of which it is remembered what was found: strangers that make up addresses are without number."""
 _TOLD = {
@@ -127,11 +129,17 @@ class Diagnoses:
 
     def _look_at(self, key: uuid.UUID, at: float) -> None:
         """Look at a machine at a moment (monotonic), or before."""
+        if len(self._due) >= WAITING_MAX and key not in self._due and not self._on_record(key):
+            return
         with self._lock:
             if at < self._due.get(key, float("inf")):
                 self._due[key] = at
                 heapq.heappush(self._heap, (at, key))
                 self._lock.notify()
+
+    def _on_record(self, key: uuid.UUID) -> bool:
+        machine = self._machines.find(key)
+        return machine is not None and machine.registered
 
     def _next(self) -> uuid.UUID | None:
         """Wait for the next machine to look at; None at the end."""

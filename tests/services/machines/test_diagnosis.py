@@ -33,10 +33,11 @@ class Bench:
     looks: list[float] = field(default_factory=list[float])
     said: list[EventDraft] = field(default_factory=list[EventDraft])
     known: bool = True
+    registered: bool = True
     fails: bool = False
 
     def find(self, key: uuid.UUID) -> Machine | None:
-        return Machine(id=key, name="node-07", macs=(MAC,)) if self.known else None
+        return Machine(id=key, name="node-07", macs=(MAC,), registered=self.registered) if self.known else None
 
     def events(self, key: uuid.UUID) -> Sequence[Event]:
         return ()
@@ -201,6 +202,25 @@ def test_machines_without_number_are_not_all_remembered(
         until(lambda key=key: diagnoses.problem(key))
 
     assert [bool(diagnoses.problem(key)) for key in (first, second, third)] == [False, True, True]
+
+
+@pytest.mark.parametrize(("registered", "looks"), [(False, 2), (True, 5)])
+def test_strangers_without_number_do_not_all_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, registered: bool, looks: int
+) -> None:
+    """Machines on record do, however many there are."""
+    monkeypatch.setattr(diagnosis, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(diagnosis, "WAITING_MAX", 2)
+    bench.registered = registered
+    made = Diagnoses(bench, bench.judge, bench.said.append, SystemClock())
+    last = machine_id_for("52:54:00:00:01:00")
+    for number in range(5):
+        made.observe(event("dhcp.discover", machine=machine_id_for(f"52:54:00:00:00:0{number}")))
+    made.start()
+    until(lambda: len(bench.looks) == looks)
+    made.observe(event("dhcp.discover", machine=last))
+    until(lambda: len(bench.looks) == looks + 1)
+    made.stop()
 
 
 def test_a_rule_that_fails_stops_nothing(bench: Bench, diagnoses: Diagnoses, caplog: pytest.LogCaptureFixture) -> None:
