@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ class Told:
     routes: tuple[str, ...]
 
 
-class Peer:
+class Peer(ABC):
     """A client of one kind on a namespace's `eth0`; its files are in a folder of its own."""
 
     releases = True
@@ -107,15 +108,16 @@ class Peer:
         self.prepare()
 
     def prepare(self) -> None:
-        """Write what the client reads."""
+        """Write what the client reads; most need nothing."""
+        return
 
+    @abstractmethod
     def argv(self) -> Sequence[str]:
         """The command line of the client, which stays in the foreground."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, words: dict[str, str]) -> Told:
         """What it says, by its own names for it."""
-        raise NotImplementedError
 
     def words(self) -> dict[str, str]:
         """What it says once it has an address: the variables its script was given. Empty before."""
@@ -127,9 +129,9 @@ class Peer:
         words = self.words()
         return self.read(words) if words else None
 
+    @abstractmethod
     def release(self) -> None:
         """Have it give the address back, and end it."""
-        raise NotImplementedError
 
     def start(self) -> Told:
         """Start it and wait for its address."""
